@@ -1,0 +1,23 @@
+//! The wire: generated `banyan.v1` messages, and the parts a generator cannot give.
+//!
+//! * [`frame`]: a media chunk is framed as a gRPC message once and shared by every subscriber;
+//! * [`server`] and [`client`]: the Media service over those frames, byte-compatible with any
+//!   generated client or server, without copying payloads on the way out and with one copy on the
+//!   way in;
+//! * [`transport`]: HTTP/2 settings for both ends;
+//! * [`trust`]: who a caller is.
+//!
+//! Rendezvous and Control carry small messages and use the generated code as it is.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod client;
+pub mod frame;
+pub mod server;
+pub mod transport;
+pub mod trust;
+
+/// Generated from `proto/banyan/v1/banyan.proto`.
+#[allow(missing_docs, unreachable_pub, clippy::all)]
+pub mod v1 {
+    tonic::include_proto!("banyan.v1");
+}
