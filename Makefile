@@ -1,0 +1,58 @@
+# `make` alone prints this help. Bodies over a few lines live in scripts/.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/banyan/target
+BIN := $(CARGO_TARGET_DIR)/debug
+CARGO_FLAGS ?= --locked
+
+##@ Use
+.PHONY: demo
+demo: setup build ## Run examples/campus.yaml and print the page's address (Ctrl-C ends it)
+	$(BIN)/banyan up examples/campus.yaml
+
+.PHONY: build
+build: web ## Build the page and the binaries
+	cargo build $(CARGO_FLAGS) --workspace --bins
+
+##@ Check
+.PHONY: test
+test: setup ## Everything this machine allows; STRICT=1 turns a skip into a failure
+	scripts/test.sh
+
+.PHONY: test-fast
+test-fast: ## Unit tests and simulations only
+	DEPTH=fast scripts/test.sh
+
+.PHONY: lint
+lint: setup web ## Formatting, lints, generated files, house rules
+	scripts/lint.sh
+
+.PHONY: bench
+bench: setup ## Measure against peers and limits; writes bench/results.jsonl (PRESET=hop|edge|planner|all)
+	scripts/bench.sh $(or $(PRESET),all)
+
+##@ Work
+.PHONY: fmt
+fmt: ## Format the sources
+	cargo fmt --all
+
+.PHONY: gen
+gen: ## Write the generated files (crds/)
+	cargo run $(CARGO_FLAGS) -q -p banyan -- crds --out crds
+
+.PHONY: web
+web: setup ## Build the viewer page into web/dist
+	scripts/web.sh
+
+.PHONY: setup
+setup: ## Install what is missing from Debian
+	scripts/setup.sh
+
+.PHONY: clean-cache
+clean-cache: ## Remove compiled dependencies and prepared assets from the cache
+	rm -rf "$(dir $(CARGO_TARGET_DIR))"
+
+.PHONY: help
+help:
+	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n\033[1m%s\033[0m\n", substr($$0, 5)} /^[a-z-]+:.*##/ {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Installs what is missing from Debian; says the one line to run where it may not.
+set -euo pipefail
+
+# Libraries and tools to build, then players and a browser for the tests.
+packages=(
+  build-essential pkg-config clang libclang-dev cmake git make jq
+  libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev
+  ffmpeg chromium mpv fonts-dejavu-core nginx-light
+)
+
+missing=()
+for package in "${packages[@]}"; do
+  state=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
+  [ "$state" = installed ] || missing+=("$package")
+done
+
+if [ "${#missing[@]}" -gt 0 ]; then
+  if ! command -v apt-get >/dev/null; then
+    echo "missing: ${missing[*]}; this system has no apt-get, install their equivalents" >&2
+    exit 1
+  fi
+  if [ "$(id -u)" -eq 0 ]; then
+    sudo=()
+  elif sudo -n true 2>/dev/null; then
+    sudo=(sudo -n)
+  else
+    echo "some Debian packages are missing; run: sudo apt-get install -y --no-install-recommends ${missing[*]}" >&2
+    exit 1
+  fi
+  echo "installing from Debian: ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  # nginx is only a peer to measure beside: it must not start as a service.
+  policy=/usr/sbin/policy-rc.d
+  guarded=no
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee "$policy" >/dev/null
+    "${sudo[@]}" chmod +x "$policy"
+    guarded=yes
+  fi
+  trap '[ "$guarded" = no ] || "${sudo[@]}" rm -f "$policy"' EXIT
+  "${sudo[@]}" apt-get update -qq
+  "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+fail=no
+for tool in cargo:'Rust 1.95 or newer' npm:'Node.js 20 or newer with npm' python3:'Python 3'; do
+  command -v "${tool%%:*}" >/dev/null || { echo "${tool%%:*} is missing; install ${tool#*:}" >&2; fail=yes; }
+done
+[ "$fail" = no ]
