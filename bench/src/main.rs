@@ -1,0 +1,44 @@
+//! `banyan-bench hop|edge`: JSON lines on standard output.
+
+use anyhow::Result;
+use banyan_bench::{edge, hop};
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "Measures Banyan beside peers and limits; one JSON line per measurement")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// One gRPC hop beside raw TCP.
+    Hop,
+    /// An edge beside nginx.
+    Edge,
+    #[command(hide = true)]
+    HopServer { kind: hop::Kind, chunks: u64 },
+    #[command(hide = true)]
+    HopClient {
+        kind: hop::Kind,
+        chunks: u64,
+        address: String,
+        subscribers: u64,
+    },
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    match Cli::parse().command {
+        Command::Hop => hop::run(),
+        Command::Edge => edge::run().await,
+        Command::HopServer { kind, chunks } => hop::serve(kind, chunks).await,
+        Command::HopClient {
+            kind,
+            chunks,
+            address,
+            subscribers,
+        } => hop::receive(kind, chunks, address, subscribers).await,
+    }
+}
