@@ -1,0 +1,119 @@
+//! What the egress counts, beside the core's own metrics: one text for `/metrics`.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// The egress's metrics.
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<Request, Counter>,
+    sent: Family<Of, Counter>,
+    sessions: Gauge,
+    /// Playlists written, as text; viewers share one per head.
+    pub(crate) renders: Counter,
+    /// Connections open now.
+    pub(crate) connections: Gauge,
+    /// Connections closed because the client took nothing.
+    pub(crate) stalled: Counter,
+}
+
+/// Counts bytes handed to the connection for one kind of resource.
+#[derive(Clone)]
+pub(crate) struct Sent(Counter);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Request {
+    kind: &'static str,
+    status: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Of {
+    kind: &'static str,
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("banyan_http");
+        let requests = Family::default();
+        let sent = Family::default();
+        let sessions = Gauge::default();
+        let renders = Counter::default();
+        let connections = Gauge::default();
+        let stalled = Counter::default();
+        registry.register("requests", "HTTP requests answered", requests.clone());
+        registry.register("sent_bytes", "Body bytes handed to connections", sent.clone());
+        registry.register("sessions", "Viewer sessions now", sessions.clone());
+        registry.register("playlist_renders", "Playlists written as text", renders.clone());
+        registry.register("connections", "HTTP connections now", connections.clone());
+        registry.register(
+            "stalled_connections",
+            "HTTP connections closed because the client took nothing",
+            stalled.clone(),
+        );
+        Self { registry, requests, sent, sessions, renders, connections, stalled }
+    }
+
+    pub(crate) fn answered(&self, kind: &'static str, status: u16) {
+        self.requests.get_or_create(&Request { kind, status: status.into() }).inc();
+    }
+
+    pub(crate) fn sent(&self, kind: &'static str) -> Sent {
+        Sent(self.sent.get_or_create(&Of { kind }).clone())
+    }
+
+    /// The core's lines, then ours, as one OpenMetrics text.
+    pub(crate) fn text(&self, core: &str, sessions: u32) -> String {
+        self.sessions.set(sessions.into());
+        let mut text = String::with_capacity(core.len() + 4096);
+        let core = core.strip_suffix(END).unwrap_or(core);
+        text.push_str(core);
+        if !core.is_empty() && !core.ends_with('\n') {
+            text.push('\n');
+        }
+        if let Err(error) = encode(&mut text, &self.registry) {
+            tracing::error!(%error, "metrics could not be written");
+        }
+        text
+    }
+}
+
+// === impl Sent ===
+
+impl Sent {
+    pub(crate) fn add(&self, bytes: u64) {
+        self.0.inc_by(bytes);
+    }
+}
+
+/// How an OpenMetrics text ends; it may appear only once.
+const END: &str = "# EOF\n";
+
+#[cfg(test)]
+mod tests {
+    use super::Metrics;
+
+    #[test]
+    fn the_text_holds_the_cores_lines_and_ends_once() {
+        let metrics = Metrics::new();
+        metrics.answered("segment", 200);
+        metrics.sent("segment").add(1500);
+        let text = metrics.text("banyan_chunks_in_total{track=\"360p\"} 7\n# EOF\n", 3);
+        for line in [
+            "banyan_chunks_in_total{track=\"360p\"} 7",
+            "banyan_http_requests_total{kind=\"segment\",status=\"200\"} 1",
+            "banyan_http_sent_bytes_total{kind=\"segment\"} 1500",
+            "banyan_http_sessions 3",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+        }
+        assert_eq!(text.matches("# EOF").count(), 1);
+        assert!(text.ends_with("# EOF\n"));
+    }
+}
