@@ -1,0 +1,49 @@
+//! CEL rules of the schema, evaluated here as an API server would.
+
+use kube::core::cel::{CompiledSchema, ErrorKind, Validator};
+use serde_json::Value;
+
+use super::structure::{self, Finding};
+
+/// Evaluates all rules. `sound` says that the schema itself found nothing: then a rule that cannot be evaluated is
+/// reported too; otherwise it only repeats what the schema said.
+pub(super) fn check(schema: &CompiledSchema, value: &Value, sound: bool) -> Vec<Finding> {
+    let Err(errors) = Validator::new().validate_compiled(schema, value, None) else {
+        return Vec::new();
+    };
+    errors
+        .into_iter()
+        .filter(|error| sound || error.kind == ErrorKind::ValidationFailure)
+        .map(|error| {
+            let path = error.field_path.trim_start_matches('.').to_owned();
+            let message = match at(value, &path) {
+                Some(found) if is_scalar(found) => {
+                    format!("is {}: {}", structure::shown(found), error.message)
+                }
+                _ => format!("is refused: {}", error.message),
+            };
+            Finding { path, message }
+        })
+        .collect()
+}
+
+fn is_scalar(value: &Value) -> bool {
+    !matches!(value, Value::Object(_) | Value::Array(_))
+}
+
+/// The value at a path such as `spec.relays[0].fanOut`.
+fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    let mut current = value;
+    for part in path.split('.').filter(|part| !part.is_empty()) {
+        let (key, indices) = part
+            .split_once('[')
+            .map_or((part, ""), |(key, rest)| (key, rest));
+        if !key.is_empty() {
+            current = current.get(key)?;
+        }
+        for index in indices.split('[').filter(|index| !index.is_empty()) {
+            current = current.get(index.trim_end_matches(']').parse::<usize>().ok()?)?;
+        }
+    }
+    Some(current)
+}

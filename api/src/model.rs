@@ -1,0 +1,163 @@
+//! What the manifests mean: resolved values with units. Code after validation sees only this.
+
+use serde::{Deserialize, Serialize};
+
+/// A StreamTopology, resolved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Topology {
+    /// Object name.
+    pub name: String,
+    /// Namespace; `default` when the manifest names none.
+    pub namespace: String,
+    /// How streams are cut.
+    pub packaging: Packaging,
+    /// How the carrier root selects among origins.
+    pub selection: Selection,
+    /// All tiers from the roots (first) to the edges (last); never fewer than these two.
+    pub tiers: Vec<Tier>,
+    /// Most viewer sessions per edge; `None` means no limit.
+    pub max_sessions: Option<u32>,
+}
+
+/// How streams are cut, in integer units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Packaging {
+    /// Nominal segment duration in milliseconds.
+    pub segment_ms: u32,
+    /// Nominal part duration in milliseconds.
+    pub part_ms: u32,
+    /// Segments a playlist lists.
+    pub window_segments: u32,
+}
+
+/// How origins are selected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selection {
+    /// Shares of the score; they sum to 100.
+    pub weights: Weights,
+    /// Time between two beats of an origin in milliseconds.
+    pub heartbeat_interval_ms: u32,
+    /// Beats that may be missed before an idle origin counts as silent.
+    pub missed_heartbeats: u32,
+    /// How much better, in percent, a challenger must be.
+    pub hysteresis_percent: u32,
+    /// For how long it must be better, in milliseconds.
+    pub minimum_dwell_ms: u32,
+}
+
+/// Shares of the origin score, in percent, summing to 100.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Weights {
+    /// Share of latency.
+    pub latency: u32,
+    /// Share of loss.
+    pub loss: u32,
+    /// Share of load.
+    pub load: u32,
+}
+
+/// What the members of a tier do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum TierKind {
+    /// Rendezvous members: origins beat to them, carriers are chosen among them.
+    Root,
+    /// Relays between roots and edges.
+    Interior,
+    /// Relays that serve viewers.
+    Edge,
+}
+
+/// One tier of the tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tier {
+    /// `root`, the interior tier's name, or `edge`.
+    pub name: String,
+    /// What its members do.
+    pub kind: TierKind,
+    /// Number of members.
+    pub replicas: u32,
+    /// Child relays one member may feed; 0 for edges.
+    pub fan_out: u32,
+}
+
+impl Tier {
+    /// The members' slot names in order.
+    pub fn members(&self) -> impl Iterator<Item = String> + '_ {
+        (0..self.replicas).map(|index| crate::names::slot(&self.name, index))
+    }
+}
+
+impl Topology {
+    /// The roots' tier.
+    pub fn roots(&self) -> &Tier {
+        &self.tiers[0]
+    }
+
+    /// The edges' tier.
+    pub fn edges(&self) -> &Tier {
+        &self.tiers[self.tiers.len() - 1]
+    }
+
+    /// Interior tiers, top down.
+    pub fn interior(&self) -> &[Tier] {
+        &self.tiers[1..self.tiers.len() - 1]
+    }
+}
+
+/// A ContentServer, resolved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Server {
+    /// Object name, which is also the member's name.
+    pub name: String,
+    /// Namespace; `default` when the manifest names none.
+    pub namespace: String,
+    /// The StreamTopology it feeds.
+    pub topology: String,
+    /// What it offers, in manifest order.
+    pub contents: Vec<Content>,
+}
+
+/// One content of a server; its name is the stream's name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// Stream name.
+    pub name: String,
+    /// What viewers read; the name when the manifest gives no title.
+    pub title: String,
+    /// Where the media comes from.
+    pub source: Source,
+    /// Encoded variants; empty means one at the source's size.
+    pub renditions: Vec<Rendition>,
+}
+
+/// Where media comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// A file below the server's media root, played as a live loop.
+    File {
+        /// Relative path with forward slashes, without `..`.
+        path: String,
+    },
+    /// A generated picture and tone.
+    Test {
+        /// What the picture shows.
+        pattern: Pattern,
+        /// Length of one loop in milliseconds.
+        duration_ms: u64,
+    },
+}
+
+pub use crate::content_server::Pattern;
+
+/// One encoded variant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rendition {
+    /// Track name.
+    pub name: String,
+    /// Picture height in lines; the width follows the source's shape.
+    pub height: u32,
+    /// Video bit rate in bit/s.
+    pub video_bitrate_bps: u64,
+    /// Audio bit rate in bit/s.
+    pub audio_bitrate_bps: u64,
+}

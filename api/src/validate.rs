@@ -1,0 +1,41 @@
+//! What neither schema nor CEL can check: references inside an object, references between objects, and what the
+//! checked objects mean.
+
+mod across;
+mod resolve;
+mod topology;
+mod unsupported;
+
+use crate::content_server::ContentServer;
+use crate::manifest::structure::Finding;
+
+pub(crate) use across::across;
+pub(crate) use resolve::resolve;
+pub(crate) use topology::stream_topology;
+
+/// Namespace of objects that name none.
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// The namespace an object lives in.
+fn namespace(meta: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> &str {
+    meta.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE)
+}
+
+/// Checks one content server by itself.
+pub(crate) fn content_server(server: &ContentServer) -> Vec<Finding> {
+    let contents = server.spec.contents.iter().enumerate();
+    contents
+        .filter_map(|(index, content)| {
+            let path = &content.source.file.as_ref()?.path;
+            let at = format!("spec.contents[{index}].source.file.path");
+            let shown = crate::manifest::structure::shortened(path);
+            let odd = path.chars().any(char::is_control);
+            odd.then(|| {
+                Finding::new(
+                    at,
+                    format!("is \"{shown}\"; accepted is a path without control characters"),
+                )
+            })
+        })
+        .collect()
+}

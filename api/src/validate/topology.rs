@@ -1,0 +1,159 @@
+//! References inside one StreamTopology: fan-out between tiers, neighbours, the underlay.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::manifest::structure::Finding;
+use crate::names::{CONTROL, EDGE, ROOT, parse_slot};
+use crate::stream_topology::{NodeKind, StreamTopology, StreamTopologySpec, Underlay};
+
+/// Checks one topology by itself.
+pub(crate) fn stream_topology(topology: &StreamTopology) -> Vec<Finding> {
+    let spec = &topology.spec;
+    let mut findings = fan_out(spec);
+    findings.extend(neighbors(spec));
+    findings.extend(
+        spec.underlay
+            .iter()
+            .flat_map(|underlay| self::underlay(spec, underlay)),
+    );
+    findings
+}
+
+/// Between interior tiers; the first and last step are CEL rules.
+fn fan_out(spec: &StreamTopologySpec) -> Vec<Finding> {
+    let pairs = spec.relays.windows(2).enumerate();
+    pairs
+        .filter_map(|(index, pair)| {
+            let [upper, lower] = pair else { return None };
+            let feeds = i64::from(upper.replicas) * i64::from(upper.fan_out);
+            let needed = i64::from(lower.replicas);
+            (feeds < needed).then(|| {
+                let (replicas, fan_out) = (upper.replicas, upper.fan_out);
+                let least = needed.div_euclid(i64::from(replicas)) + i64::from(needed % i64::from(replicas) != 0);
+                Finding::new(
+                    format!("spec.relays[{index}].fanOut"),
+                    format!(
+                        "is {fan_out}: {replicas} relays feed {feeds}, but tier \"{}\" has {needed}; accepted is {least} or more",
+                        lower.name
+                    ),
+                )
+            })
+        })
+        .collect()
+}
+
+/// Number of members of a tier, if the topology has it.
+pub(super) fn tier_size(spec: &StreamTopologySpec, tier: &str) -> Option<i32> {
+    match tier {
+        ROOT => Some(spec.rendezvous.replicas),
+        EDGE => Some(spec.edge.replicas),
+        _ => spec
+            .relays
+            .iter()
+            .find(|relay| relay.name == tier)
+            .map(|relay| relay.replicas),
+    }
+}
+
+/// What a member name is in this topology.
+pub(super) enum Member {
+    /// A slot of one of its tiers, or control.
+    Known,
+    /// A slot of one of its tiers with a number too high: the sentence about it.
+    TooHigh(String),
+    /// Nothing of the topology; it may be a content server.
+    Other,
+}
+
+pub(super) fn member(spec: &StreamTopologySpec, name: &str) -> Member {
+    if name == CONTROL {
+        return Member::Known;
+    }
+    let Some((tier, index)) = parse_slot(name) else {
+        return Member::Other;
+    };
+    match tier_size(spec, tier) {
+        None => Member::Other,
+        Some(size) if i64::from(index) < i64::from(size) => Member::Known,
+        Some(0) => Member::TooHigh(format!("is \"{name}\", but tier \"{tier}\" has no members")),
+        Some(size) => Member::TooHigh(format!(
+            "is \"{name}\", but tier \"{tier}\" has {size} members; accepted are {tier}-0 to {tier}-{}",
+            size - 1
+        )),
+    }
+}
+
+fn neighbors(spec: &StreamTopologySpec) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (index, entry) in spec.overlay.neighbors.iter().enumerate() {
+        let at = format!("spec.overlay.neighbors[{index}]");
+        if let Member::TooHigh(message) = member(spec, &entry.member) {
+            findings.push(Finding::new(format!("{at}.member"), message));
+        }
+        for (number, peer) in entry.peers.iter().enumerate() {
+            let at = format!("{at}.peers[{number}]");
+            match member(spec, peer) {
+                Member::TooHigh(message) => findings.push(Finding::new(at, message)),
+                _ if *peer == entry.member => {
+                    findings.push(Finding::new(
+                        at,
+                        format!("is \"{peer}\", the member itself; accepted are others"),
+                    ));
+                }
+                _ => {}
+            }
+        }
+    }
+    findings
+}
+
+fn underlay(spec: &StreamTopologySpec, underlay: &Underlay) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let names: HashSet<&str> = underlay
+        .nodes
+        .iter()
+        .map(|node| node.name.as_str())
+        .collect();
+    let mut placed: HashMap<&str, &str> = HashMap::new();
+    for (index, node) in underlay.nodes.iter().enumerate() {
+        let at = format!("spec.underlay.nodes[{index}]");
+        if let Some(name) = &node.member {
+            if node.kind != NodeKind::Host {
+                let message = format!(
+                    "is \"{name}\" on a node of kind {:?}; accepted only on kind Host",
+                    node.kind
+                );
+                findings.push(Finding::new(format!("{at}.member"), message));
+            } else if let Member::TooHigh(message) = member(spec, name) {
+                findings.push(Finding::new(format!("{at}.member"), message));
+            } else if let Some(other) = placed.insert(name, &node.name) {
+                let message = format!(
+                    "is \"{name}\", which node \"{other}\" has already; accepted is each member once"
+                );
+                findings.push(Finding::new(format!("{at}.member"), message));
+            }
+        }
+        if !node.watches.is_empty() && node.kind != NodeKind::Client {
+            let message = format!(
+                "is set on a node of kind {:?}; accepted only on kind Client",
+                node.kind
+            );
+            findings.push(Finding::new(format!("{at}.watches"), message));
+        }
+    }
+    for (index, link) in underlay.links.iter().enumerate() {
+        for (end, name) in link
+            .ends
+            .iter()
+            .enumerate()
+            .filter(|(_, name)| !names.contains(name.as_str()))
+        {
+            let at = format!("spec.underlay.links[{index}].ends[{end}]");
+            findings.push(Finding::new(
+                at,
+                format!("is \"{name}\"; accepted are names in spec.underlay.nodes"),
+            ));
+        }
+    }
+    findings
+}
