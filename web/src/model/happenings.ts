@@ -1,0 +1,117 @@
+/**
+ * What changed between two snapshots, in sentences. Pure: the page shows these,
+ * and they are what makes a repair visible to somebody who just blinked.
+ */
+import type { Member, StreamSummary, Topology } from "./types";
+
+export type Tone = "good" | "plain" | "bad";
+
+export interface Happening {
+  readonly at: number;
+  readonly tone: Tone;
+  readonly text: string;
+}
+
+/** Who fed each (member, stream) last; it outlives a snapshot without that link. */
+export type Feeders = ReadonlyMap<string, string>;
+
+export const KEPT = 40;
+
+export function difference(before: Topology, after: Topology, feeders: Feeders, at: number): Happening[] {
+  return [
+    ...memberChanges(before.members, after.members, at),
+    ...streamChanges(before.streams, after.streams, at),
+    ...moves(after, feeders, at),
+  ];
+}
+
+/** The feeders after a snapshot. A member with two parents at once keeps its old entry. */
+export function feedersAfter(topology: Topology, feeders: Feeders): Feeders {
+  const next = new Map(feeders);
+  for (const [key, from] of soleFeeders(topology)) next.set(key, from);
+  return next;
+}
+
+function memberChanges(before: readonly Member[], after: readonly Member[], at: number): Happening[] {
+  const old = new Map(before.map((member) => [member.name, member]));
+  const happenings: Happening[] = [];
+  for (const member of after) {
+    const was = old.get(member.name);
+    old.delete(member.name);
+    if (member.role === "control") continue;
+    if (!was) {
+      happenings.push({ at, tone: "plain", text: `${member.name} joined the tree` });
+    } else if (was.state !== member.state) {
+      if (member.state === "lost") happenings.push({ at, tone: "bad", text: `${member.name} was lost` });
+      else if (member.state === "starting") happenings.push({ at, tone: "plain", text: `${member.name} is starting` });
+      else if (was.state === "lost") happenings.push({ at, tone: "good", text: `${member.name} is back` });
+      else happenings.push({ at, tone: "good", text: `${member.name} is ready` });
+    }
+  }
+  for (const member of old.values()) {
+    if (member.role !== "control") happenings.push({ at, tone: "plain", text: `${member.name} left the tree` });
+  }
+  return happenings;
+}
+
+function streamChanges(before: readonly StreamSummary[], after: readonly StreamSummary[], at: number): Happening[] {
+  const old = new Map(before.map((stream) => [stream.name, stream]));
+  const happenings: Happening[] = [];
+  for (const stream of after) {
+    const was = old.get(stream.name);
+    old.delete(stream.name);
+    if (!was) {
+      happenings.push({ at, tone: "good", text: `${stream.title} is on offer` });
+      continue;
+    }
+    if (was.origin !== stream.origin && stream.origin !== "") {
+      const from = was.origin === "" ? "" : `, was ${was.origin}`;
+      happenings.push({ at, tone: "good", text: `${stream.title} now comes from ${stream.origin}${from}` });
+    }
+    if (was.origin !== "" && stream.origin === "") {
+      happenings.push({ at, tone: "bad", text: `${stream.title} has no content server` });
+    }
+    if (was.carrier !== stream.carrier && stream.carrier !== "" && was.carrier !== "") {
+      happenings.push({ at, tone: "plain", text: `${stream.carrier} carries ${stream.title}, was ${was.carrier}` });
+    }
+  }
+  for (const stream of old.values()) {
+    happenings.push({ at, tone: "plain", text: `${stream.title} was withdrawn` });
+  }
+  return happenings;
+}
+
+function moves(after: Topology, feeders: Feeders, at: number): Happening[] {
+  const servers = new Set(after.members.filter((member) => member.role === "server").map((member) => member.name));
+  const told = new Set<string>();
+  const happenings: Happening[] = [];
+  for (const [key, from] of soleFeeders(after)) {
+    const was = feeders.get(key);
+    if (was === undefined || was === from) continue;
+    // A change of content server is told as the stream's, once.
+    if (servers.has(from) && servers.has(was)) continue;
+    const to = key.slice(0, key.indexOf("\n"));
+    const text = `${to} moved to ${from}, was ${was}`;
+    if (told.has(text)) continue;
+    told.add(text);
+    happenings.push({ at, tone: "plain", text });
+  }
+  return happenings;
+}
+
+/** Feeder of each (member, stream) that has exactly one. */
+function soleFeeders(topology: Topology): Map<string, string> {
+  const all = new Map<string, Set<string>>();
+  for (const link of topology.links) {
+    const key = `${link.to}\n${link.stream}`;
+    const set = all.get(key) ?? new Set();
+    set.add(link.from);
+    all.set(key, set);
+  }
+  const sole = new Map<string, string>();
+  for (const [key, set] of all) {
+    const [only] = set;
+    if (set.size === 1 && only !== undefined) sole.set(key, only);
+  }
+  return sole;
+}
