@@ -9,10 +9,14 @@
 //! [`Timeline::check`] accepts; `choose` and deserialisation return no other.
 
 mod choose;
+mod due;
+mod grid;
+mod split;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use self::split::Split;
 use crate::{FrameRate, Kind};
 
 /// Samples per AAC frame: the grid that audio lies on.
@@ -166,62 +170,6 @@ impl Timeline {
         }
     }
 
-    /// Times and frames of audio segment `n`. An asset without audio has segments of no frames.
-    pub fn audio(&self, n: u64) -> AudioTiming {
-        let place = self.locate(n);
-        let loop_start = self.loop_start(place.loop_index);
-        let loop_frames = self.loop_start(u128::from(place.loop_index) + 1) - loop_start;
-        let (first, short, long) = self.audio_local(place.local);
-        let last = place.local + 1 == self.segments;
-        let long_loop = last && u128::from(first) + u128::from(long) == loop_frames;
-        let variant = if long_loop && long != short {
-            Variant::Long
-        } else {
-            Variant::Short
-        };
-        let frames = if variant == Variant::Long {
-            long
-        } else {
-            short
-        };
-        let start = (loop_start + u128::from(first)) * u128::from(AUDIO_FRAME);
-        let parts = Timeline::audio_part_frames(frames, self.parts);
-        AudioTiming {
-            timing: SegmentTiming {
-                start: narrow(start),
-                duration: u64::from(frames) * u64::from(AUDIO_FRAME),
-                parts: parts
-                    .into_iter()
-                    .map(|frames| frames.saturating_mul(AUDIO_FRAME))
-                    .collect(),
-                timescale: self.timescale(Kind::Audio),
-            },
-            first_asset_frame: first,
-            frames,
-            variant,
-        }
-    }
-
-    /// 1024-sample frames of the longest loop: what has to be encoded.
-    pub fn audio_frames_needed(&self) -> u64 {
-        let (numerator, denominator) = self.loop_frames();
-        narrow(numerator.div_ceil(denominator))
-    }
-
-    /// Of local segment `local`: its first asset frame, its frames, and its frames in the long
-    /// variant, which differ only on the last segment.
-    pub fn audio_local(&self, local: u32) -> (u32, u32, u32) {
-        let first = self.cut(local);
-        if local + 1 < self.segments {
-            let frames = self.cut(local + 1) - first;
-            return (small(first), small(frames), small(frames));
-        }
-        let (numerator, denominator) = self.loop_frames();
-        let short = (numerator / denominator).saturating_sub(first);
-        let long = numerator.div_ceil(denominator).saturating_sub(first);
-        (small(first), small(short), small(long))
-    }
-
     /// Video frames of each part, the longer ones last.
     pub fn video_part_frames(&self) -> Vec<u32> {
         Timeline::audio_part_frames(self.frames_per_segment, self.parts)
@@ -234,63 +182,6 @@ impl Timeline {
         (0..split.parts)
             .map(|part| split.frames_before(part + 1) - split.frames_before(part))
             .collect()
-    }
-
-    /// Nanoseconds after the epoch at which that part has ended and may be sent. A part past the
-    /// last counts as the last; audio of a silent asset is due after more than 500 years.
-    pub fn release_after_epoch_ns(&self, kind: Kind, n: u64, part: u32) -> u128 {
-        let (start, frames, per_second, per_frame) = match kind {
-            Kind::Video => {
-                let start = u128::from(n) * u128::from(self.frames_per_segment);
-                (
-                    start,
-                    self.frames_per_segment,
-                    self.frame_rate.num,
-                    self.frame_rate.den,
-                )
-            }
-            Kind::Audio => {
-                let Some(rate) = self.sample_rate else {
-                    return u128::from(u64::MAX);
-                };
-                let place = self.locate(n);
-                let audio = self.audio(n);
-                let start = self.loop_start(place.loop_index) + u128::from(audio.first_asset_frame);
-                (start, audio.frames, rate, AUDIO_FRAME)
-            }
-        };
-        let split = Split::new(frames, self.parts);
-        let done = start + u128::from(split.frames_before(part.saturating_add(1)));
-        scale_up(
-            done * u128::from(per_frame),
-            NS,
-            u128::from(per_second.max(1)),
-        )
-    }
-
-    /// The newest chunk whose end has passed at that time, as (n, part).
-    pub fn position_at(&self, kind: Kind, since_epoch_ns: u128) -> Option<(u64, u32)> {
-        let ns = since_epoch_ns.min(u128::from(u64::MAX));
-        let (n, frames, done) = match kind {
-            Kind::Video => {
-                let frames = ns * u128::from(self.frame_rate.num)
-                    / (NS * u128::from(self.frame_rate.den.max(1)));
-                let per_segment = u128::from(self.frames_per_segment.max(1));
-                (
-                    narrow(frames / per_segment),
-                    self.frames_per_segment,
-                    (frames % per_segment) as u32,
-                )
-            }
-            Kind::Audio => {
-                let rate = u128::from(self.sample_rate?);
-                self.audio_at(ns * rate / (NS * u128::from(AUDIO_FRAME)))
-            }
-        };
-        match Split::new(frames, self.parts).parts_within(done) {
-            0 => Some((n.checked_sub(1)?, self.parts.max(1) - 1)),
-            complete => Some((n, complete - 1)),
-        }
     }
 
     /// Low 32 bits of the chunk's ordinal since the epoch: what `mfhd` carries.
@@ -327,104 +218,6 @@ impl Timeline {
         let video = video.div_ceil(u128::from(self.frame_rate.num.max(1)));
         small(video.max(audio.div_ceil(u128::from(self.timescale(Kind::Audio).max(1)))))
     }
-
-    /// Fewest and most audio frames in any segment of any loop.
-    fn audio_extremes(&self) -> (u32, u32) {
-        // Segments other than the last hold the floor or the ceiling of the exact quotient.
-        let (numerator, denominator) = self.segment_frames();
-        let (_, short, long) = self.audio_local(self.segments.saturating_sub(1));
-        if self.segments <= 1 {
-            return (short, long);
-        }
-        (
-            small(numerator / denominator).min(short),
-            small(numerator.div_ceil(denominator)).max(long),
-        )
-    }
-
-    /// Audio frames in one segment, exactly, as a fraction.
-    fn segment_frames(&self) -> (u128, u128) {
-        let samples = u128::from(self.frames_per_segment)
-            * u128::from(self.frame_rate.den)
-            * u128::from(self.sample_rate.unwrap_or(0));
-        (
-            samples,
-            u128::from(self.frame_rate.num.max(1)) * u128::from(AUDIO_FRAME),
-        )
-    }
-
-    /// Audio frames in one loop, exactly, as a fraction.
-    fn loop_frames(&self) -> (u128, u128) {
-        let (numerator, denominator) = self.segment_frames();
-        (numerator * u128::from(self.segments), denominator)
-    }
-
-    /// First asset frame of local segment `local`: ceil(m·f·den·rate / (num·1024)).
-    fn cut(&self, local: u32) -> u128 {
-        let (numerator, denominator) = self.segment_frames();
-        (numerator * u128::from(local)).div_ceil(denominator)
-    }
-
-    /// g(k): grid frame at which loop `k` starts, floor((floor(k·T·rate) + 512) / 1024).
-    fn loop_start(&self, loop_index: impl Into<u128>) -> u128 {
-        let (numerator, denominator) = self.loop_frames();
-        let per_second = denominator / u128::from(AUDIO_FRAME);
-        let samples = (loop_index.into() * numerator) / per_second;
-        (samples + u128::from(AUDIO_FRAME / 2)) / u128::from(AUDIO_FRAME)
-    }
-
-    /// Of the segment holding global audio frame `frame`: n, its frames, and how many precede `frame`.
-    fn audio_at(&self, frame: u128) -> (u64, u32, u32) {
-        let (numerator, denominator) = self.loop_frames();
-        let mut loop_index = frame * denominator / numerator.max(1);
-        // The quotient misses by at most one: g rounds to the nearest frame.
-        while self.loop_start(loop_index + 1) <= frame {
-            loop_index += 1;
-        }
-        while loop_index > 0 && self.loop_start(loop_index) > frame {
-            loop_index -= 1;
-        }
-        let within = frame - self.loop_start(loop_index);
-        let (per_segment, denominator) = self.segment_frames();
-        let local =
-            (within * denominator / per_segment.max(1)).min(u128::from(self.segments.max(1) - 1));
-        let n = narrow(loop_index * u128::from(self.segments) + local);
-        let audio = self.audio(n);
-        (n, audio.frames, small(within - self.cut(local as u32)))
-    }
-}
-
-/// An even split of a segment's frames into parts, the longer parts last.
-struct Split {
-    parts: u32,
-    base: u32,
-    short: u32,
-}
-
-impl Split {
-    fn new(frames: u32, parts: u32) -> Split {
-        let parts = parts.max(1);
-        Split {
-            parts,
-            base: frames / parts,
-            short: parts - frames % parts,
-        }
-    }
-
-    /// Frames in the first `parts` parts.
-    fn frames_before(&self, parts: u32) -> u32 {
-        let parts = parts.min(self.parts);
-        parts * self.base + parts.saturating_sub(self.short)
-    }
-
-    /// Whole parts within the first `frames` frames.
-    fn parts_within(&self, frames: u32) -> u32 {
-        let in_short = self.short * self.base;
-        if frames < in_short {
-            return frames / self.base;
-        }
-        (self.short + (frames - in_short) / (self.base + 1)).min(self.parts)
-    }
 }
 
 /// What `asset.json` holds before it is checked.
@@ -460,14 +253,6 @@ impl TryFrom<RawTimeline> for Timeline {
     }
 }
 
-fn scale_up(value: u128, by: u128, over: u128) -> u128 {
-    // Whole seconds first, so that times far beyond any real channel still fit.
-    let (whole, rest) = (value / over, value % over);
-    whole
-        .saturating_mul(by)
-        .saturating_add((rest * by).div_ceil(over))
-}
-
 fn narrow(value: u128) -> u64 {
     u64::try_from(value).unwrap_or(u64::MAX)
 }
@@ -475,8 +260,6 @@ fn narrow(value: u128) -> u64 {
 fn small(value: u128) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
-
-const NS: u128 = 1_000_000_000;
 
 #[cfg(test)]
 mod tests;

@@ -98,10 +98,7 @@ pub fn inspect_chunk(chunk: &[u8]) -> Result<ChunkFacts> {
         u64::from(field.u32("tfdt")?)
     };
     let defaults = Defaults::read(Reader::new(chunk, layout.tfhd.body.clone()))?;
-    let mut total = Run {
-        data_end: (layout.mdat.start - layout.moof_start) as u64,
-        ..Run::default()
-    };
+    let mut total = Run::default();
     let mut boxes = Reader::new(chunk, layout.traf.clone());
     while let Some(found) = boxes.next_box()? {
         if found.kind == *b"trun" {
@@ -112,16 +109,8 @@ pub fn inspect_chunk(chunk: &[u8]) -> Result<ChunkFacts> {
         what: "sample",
         within: "chunk",
     })?;
-    let mdat_start = (layout.mdat.start - layout.moof_start) as u64;
-    let mdat_end = (layout.mdat.end - layout.moof_start) as u64;
-    if total.data_start.is_some_and(|start| start < mdat_start) || total.data_end > mdat_end {
-        return Err(BoxError::Mismatch {
-            what: "end of the sample data",
-            value: total.data_end,
-            against: "mdat end",
-            limit: mdat_end,
-        });
-    }
+    let data = layout.mdat.start - layout.moof_start..layout.mdat.end - layout.moof_start;
+    total.check_within(data.start as u64, data.end as u64)?;
     Ok(ChunkFacts {
         sequence,
         track_id: defaults.track_id,
@@ -218,7 +207,7 @@ impl Defaults {
     }
 }
 
-/// Sums over the sample runs of a chunk.
+/// Sums over the sample runs of a chunk. Data offsets count from the start of `moof`.
 #[derive(Default)]
 struct Run {
     samples: u32,
@@ -226,6 +215,8 @@ struct Run {
     first_sync: Option<bool>,
     data_start: Option<u64>,
     data_end: u64,
+    /// Where a run without an offset of its own begins.
+    next_data: u64,
 }
 
 impl Run {
@@ -233,10 +224,14 @@ impl Run {
         let (_, flags) = trun.version_flags("trun")?;
         let count = trun.u32("trun")?;
         if flags & TRUN_DATA_OFFSET != 0 {
-            let offset = u64::from(trun.u32("trun")?);
-            self.data_start = Some(self.data_start.map_or(offset, |start| start.min(offset)));
-            self.data_end = offset;
+            self.next_data = u64::from(trun.u32("trun")?);
+        } else if self.data_start.is_none() {
+            return Err(BoxError::Missing {
+                what: "data offset",
+                within: "trun",
+            });
         }
+        self.data_start = Some(self.next_data.min(self.data_start.unwrap_or(u64::MAX)));
         let first_flags = if flags & TRUN_FIRST_FLAGS != 0 {
             Some(trun.u32("trun")?)
         } else {
@@ -286,8 +281,29 @@ impl Run {
         }
         self.samples = self.samples.saturating_add(count);
         self.duration = self.duration.saturating_add(duration);
-        self.data_end = self.data_end.saturating_add(size);
+        self.next_data = self.next_data.saturating_add(size);
+        self.data_end = self.data_end.max(self.next_data);
         Ok(())
+    }
+
+    fn check_within(&self, start: u64, end: u64) -> Result<()> {
+        let outside = |what, value, against, limit| {
+            Err(BoxError::Mismatch {
+                what,
+                value,
+                against,
+                limit,
+            })
+        };
+        match self.data_start {
+            Some(from) if from < start => {
+                outside("start of the sample data", from, "start of mdat", start)
+            }
+            _ if self.data_end > end => {
+                outside("end of the sample data", self.data_end, "end of mdat", end)
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -90,11 +90,18 @@ impl Timeline {
             );
         }
         let ticks = u64::from(self.frames_per_segment) * u64::from(self.frame_rate.den);
-        if ticks < u64::from(self.frame_rate.num) || ticks > u64::from(u32::MAX) {
+        if ticks < u64::from(self.frame_rate.num) {
             return refuse(
                 "frames_per_segment",
                 self.frames_per_segment,
                 "a segment of at least one second is accepted",
+            );
+        }
+        if ticks > u64::from(u32::MAX) {
+            return refuse(
+                "frames_per_segment",
+                self.frames_per_segment,
+                "a segment of less than 2^32 ticks is accepted",
             );
         }
         if self.segments == 0 {
@@ -116,9 +123,7 @@ impl Timeline {
                 "at most one for each audio frame of a segment is accepted",
             );
         }
-        if self.audio_frames_needed()
-            > u64::from(u32::MAX) / u64::from(AUDIO_FRAME) * u64::from(AUDIO_FRAME)
-        {
+        if self.audio_frames_needed() > u64::from(u32::MAX) {
             return refuse(
                 "segments",
                 self.segments,
@@ -180,3 +185,6 @@ const RATE_SIDE: std::ops::RangeInclusive<u32> = 1..=1 << 20;
 const FRAMES_MAX: u32 = 1 << 16;
 /// What AAC encoders and sample entries carry.
 const SAMPLE_RATE: std::ops::RangeInclusive<u32> = 8000..=192_000;
+
+#[cfg(test)]
+mod tests;
