@@ -104,8 +104,14 @@ pub async fn serve<S: Source>(
     }
     drop(listener);
     connections.close();
-    if tokio::time::timeout(grace, connections.wait()).await.is_err() {
-        tracing::warn!(left = connections.len(), "responses were cut off at the end of the grace");
+    if tokio::time::timeout(grace, connections.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            left = connections.len(),
+            "responses were cut off at the end of the grace"
+        );
         abort.cancel();
         connections.wait().await;
     }
@@ -116,7 +122,14 @@ pub async fn serve<S: Source>(
 
 impl Default for Options {
     fn default() -> Self {
-        Self { serve_media: true, grace: GRACE, limits: Limits { stall: STALL, head: HEAD } }
+        Self {
+            serve_media: true,
+            grace: GRACE,
+            limits: Limits {
+                stall: STALL,
+                head: HEAD,
+            },
+        }
     }
 }
 
@@ -151,7 +164,10 @@ impl<S: Source> Egress<S> {
                 tracing::debug!(%peer, %error, "TCP_NODELAY was refused");
             }
             let served = async {
-                let protocol = Protocol::detect(&tcp, &egress.options.limits).await;
+                let protocol = tokio::select! {
+                    protocol = Protocol::detect(&tcp, &egress.options.limits) => protocol,
+                    () = egress.shutdown.cancelled() => return,
+                };
                 match protocol {
                     Ok(protocol) => egress.clone().connection(peer.ip(), tcp, protocol).await,
                     Err(error) => tracing::debug!(%peer, %error, "a connection asked for nothing"),
@@ -179,7 +195,8 @@ impl<S: Source> Egress<S> {
         *reported = now;
         self.source.report_sessions(self.sessions.total());
         let catalog = self.catalog.borrow().clone();
-        self.playlists.retain(|stream| catalog.offers.contains_key(stream));
+        self.playlists
+            .retain(|stream| catalog.offers.contains_key(stream));
     }
 }
 

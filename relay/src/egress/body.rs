@@ -42,19 +42,34 @@ struct Open(Arc<Sending>);
 
 impl Body {
     pub(crate) fn empty() -> Self {
-        Self { frames: Frames::None, remaining: 0, meter: None, sending: None }
+        Self {
+            frames: Frames::None,
+            remaining: 0,
+            meter: None,
+            sending: None,
+        }
     }
 
     pub(crate) fn one(bytes: Bytes) -> Self {
         let remaining = bytes.len() as u64;
-        Self { frames: Frames::One(bytes), remaining, meter: None, sending: None }
+        Self {
+            frames: Frames::One(bytes),
+            remaining,
+            meter: None,
+            sending: None,
+        }
     }
 
     pub(crate) fn many(mut frames: Vec<Bytes>) -> Self {
         // An empty frame would be written as nothing, but costs a turn of the connection.
         frames.retain(|frame| !frame.is_empty());
         let remaining = frames.iter().map(|frame| frame.len() as u64).sum();
-        Self { frames: Frames::Many(frames.into_iter()), remaining, meter: None, sending: None }
+        Self {
+            frames: Frames::Many(frames.into_iter()),
+            remaining,
+            meter: None,
+            sending: None,
+        }
     }
 
     /// Counts what is really handed out, and shows the body to its connection.

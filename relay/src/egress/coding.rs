@@ -67,7 +67,10 @@ fn refused(parameters: &str) -> bool {
             return false;
         };
         key.trim().eq_ignore_ascii_case("q")
-            && value.trim().parse::<f32>().is_ok_and(|quality| quality <= 0.0)
+            && value
+                .trim()
+                .parse::<f32>()
+                .is_ok_and(|quality| quality <= 0.0)
     })
 }
 

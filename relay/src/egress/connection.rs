@@ -54,12 +54,8 @@ impl Protocol {
 
 impl<S: Source> Egress<S> {
     /// Serves one connection to its end.
-    pub(crate) async fn connection<I>(
-        self: Arc<Self>,
-        peer: IpAddr,
-        io: I,
-        protocol: Protocol,
-    ) where
+    pub(crate) async fn connection<I>(self: Arc<Self>, peer: IpAddr, io: I, protocol: Protocol)
+    where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         self.metrics.connections.inc();
@@ -97,8 +93,10 @@ impl<S: Source> Egress<S> {
                 .serve_connection(TokioIo::new(Progress::new(io, limits.stall)), service)
         );
         tokio::select! {
-            outcome = connection.as_mut() => return Ok(outcome?),
+            // Shutdown first: responses of this very turn then say that the connection closes.
+            biased;
             () = self.shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
+            outcome = connection.as_mut() => return Ok(outcome?),
         }
         Ok(connection.await?)
     }
@@ -149,7 +147,11 @@ async fn stall(sending: &Sending, limit: Duration) {
     loop {
         tick.tick().await;
         let now = (sending.open(), sending.frames());
-        ticks = if now.0 > 0 && now == before { ticks + 1 } else { 0 };
+        ticks = if now.0 > 0 && now == before {
+            ticks + 1
+        } else {
+            0
+        };
         before = now;
         if ticks >= STALL_TICKS {
             return;

@@ -57,7 +57,8 @@ impl<S: Source> Egress<S> {
     pub(crate) fn metrics_text(&self) -> Entity {
         Entity {
             content: Content::Fresh(
-                self.metrics.text(&self.source.metrics(), self.sessions.total()),
+                self.metrics
+                    .text(&self.source.metrics(), self.sessions.total()),
             ),
             content_type: "application/openmetrics-text; version=1.0.0; charset=utf-8",
             cache: NO_STORE,
@@ -121,8 +122,15 @@ fn text(text: String) -> Entity {
 fn json(value: &impl Serialize) -> Result<Entity, Refusal> {
     let mut text = serde_json::to_string(value).map_err(|error| {
         tracing::error!(%error, "status could not be written as JSON");
-        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the status could not be written as JSON")
+        Refusal::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the status could not be written as JSON",
+        )
     })?;
     text.push('\n');
-    Ok(Entity { content: Content::Fresh(text), content_type: "application/json", cache: NO_STORE })
+    Ok(Entity {
+        content: Content::Fresh(text),
+        content_type: "application/json",
+        cache: NO_STORE,
+    })
 }

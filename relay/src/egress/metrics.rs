@@ -48,20 +48,41 @@ impl Metrics {
         let connections = Gauge::default();
         let stalled = Counter::default();
         registry.register("requests", "HTTP requests answered", requests.clone());
-        registry.register("sent_bytes", "Body bytes handed to connections", sent.clone());
+        registry.register(
+            "sent_bytes",
+            "Body bytes handed to connections",
+            sent.clone(),
+        );
         registry.register("sessions", "Viewer sessions now", sessions.clone());
-        registry.register("playlist_renders", "Playlists written as text", renders.clone());
+        registry.register(
+            "playlist_renders",
+            "Playlists written as text",
+            renders.clone(),
+        );
         registry.register("connections", "HTTP connections now", connections.clone());
         registry.register(
             "stalled_connections",
             "HTTP connections closed because the client took nothing",
             stalled.clone(),
         );
-        Self { registry, requests, sent, sessions, renders, connections, stalled }
+        Self {
+            registry,
+            requests,
+            sent,
+            sessions,
+            renders,
+            connections,
+            stalled,
+        }
     }
 
     pub(crate) fn answered(&self, kind: &'static str, status: u16) {
-        self.requests.get_or_create(&Request { kind, status: status.into() }).inc();
+        self.requests
+            .get_or_create(&Request {
+                kind,
+                status: status.into(),
+            })
+            .inc();
     }
 
     pub(crate) fn sent(&self, kind: &'static str) -> Sent {

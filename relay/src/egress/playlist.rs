@@ -17,13 +17,19 @@ use crate::library::TrackView;
 /// The texts rendered last, by stream and track.
 pub(crate) struct Playlists {
     media: Mutex<HashMap<String, HashMap<String, Arc<Slot>>>>,
-    multivariant: Mutex<HashMap<String, (Arc<v1::Offer>, Arc<Text>)>>,
+    multivariant: Mutex<HashMap<String, OfferText>>,
     renders: Counter,
 }
 
 /// One track's text. Its lock is held while writing, so that one viewer writes and the others wait.
 #[derive(Default)]
 struct Slot(Mutex<Option<Rendered>>);
+
+/// The multivariant playlist of the offer it was written for.
+struct OfferText {
+    offer: Arc<v1::Offer>,
+    text: Arc<Text>,
+}
 
 struct Rendered {
     /// The view last seen to give this text.
@@ -37,7 +43,11 @@ struct Rendered {
 
 impl Playlists {
     pub(crate) fn new(renders: Counter) -> Self {
-        Self { media: Mutex::default(), multivariant: Mutex::default(), renders }
+        Self {
+            media: Mutex::default(),
+            multivariant: Mutex::default(),
+            renders,
+        }
     }
 
     /// The playlist at the view's head; `None` until one whole segment is listed.
@@ -80,16 +90,25 @@ impl Playlists {
 
     /// The multivariant playlist of an offer.
     pub(crate) fn multivariant(&self, offer: &Arc<v1::Offer>) -> Arc<Text> {
-        let mut texts = self.multivariant.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, text)) = texts.get(&offer.stream)
-            && Arc::ptr_eq(known, offer)
+        let mut texts = self
+            .multivariant
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = texts.get(&offer.stream)
+            && Arc::ptr_eq(&known.offer, offer)
         {
-            return text.clone();
+            return known.text.clone();
         }
         self.renders.inc();
         let tracks: Vec<_> = offer.tracks.iter().filter_map(track_info).collect();
         let text = Arc::new(Text::new(hls::multivariant(&tracks)));
-        texts.insert(offer.stream.clone(), (offer.clone(), text.clone()));
+        texts.insert(
+            offer.stream.clone(),
+            OfferText {
+                offer: offer.clone(),
+                text: text.clone(),
+            },
+        );
         text
     }
 
@@ -97,7 +116,10 @@ impl Playlists {
     pub(crate) fn retain(&self, keep: impl Fn(&str) -> bool) {
         let mut media = self.media.lock().unwrap_or_else(PoisonError::into_inner);
         media.retain(|stream, _| keep(stream));
-        let mut texts = self.multivariant.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut texts = self
+            .multivariant
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         texts.retain(|stream, _| keep(stream));
     }
 
@@ -119,7 +141,11 @@ fn listed(view: &TrackView) -> &[v1::SegmentInfo] {
     let whole = |info: &v1::SegmentInfo| {
         info.number < head.number || (info.number == head.number && head.segment_complete)
     };
-    let end = view.segments.iter().rposition(whole).map_or(0, |last| last + 1);
+    let end = view
+        .segments
+        .iter()
+        .rposition(whole)
+        .map_or(0, |last| last + 1);
     let window = view.description.window_segments.max(1) as usize;
     &view.segments[end.saturating_sub(window)..end]
 }
@@ -130,7 +156,11 @@ fn write(track: &str, view: &TrackView, segments: &[v1::SegmentInfo]) -> String 
         .iter()
         .map(|info| SegmentEntry {
             number: info.number,
-            run: if info.run.is_empty() { description.run.clone() } else { info.run.clone() },
+            run: if info.run.is_empty() {
+                description.run.clone()
+            } else {
+                info.run.clone()
+            },
             start: info.start,
             duration: info.duration,
             discontinuity_sequence: info.discontinuity_sequence,
@@ -140,7 +170,10 @@ fn write(track: &str, view: &TrackView, segments: &[v1::SegmentInfo]) -> String 
     MediaPlaylist {
         track,
         epoch: description.epoch,
-        timescale: description.track.as_ref().map_or(1, |track| track.timescale.max(1)),
+        timescale: description
+            .track
+            .as_ref()
+            .map_or(1, |track| track.timescale.max(1)),
         target_duration_ms: description.target_duration_ms,
         segments: &entries,
         ended: view.ended.is_some(),

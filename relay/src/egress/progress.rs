@@ -22,7 +22,12 @@ pub(crate) struct Progress<I> {
 
 impl<I> Progress<I> {
     pub(crate) fn new(inner: I, limit: Duration) -> Self {
-        Self { inner, limit, timer: None, armed: false }
+        Self {
+            inner,
+            limit,
+            timer: None,
+            armed: false,
+        }
     }
 
     /// Lets a ready result through and turns a wait longer than the limit into an error.
@@ -36,7 +41,9 @@ impl<I> Progress<I> {
             return outcome;
         }
         let limit = self.limit;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
         if !self.armed {
             timer.as_mut().reset(Instant::now() + limit);
             self.armed = true;

@@ -28,7 +28,10 @@ pub(crate) fn parse(header: &str, length: u64) -> Wanted {
             if suffix == 0 || length == 0 {
                 return Wanted::Unsatisfiable;
             }
-            Wanted::Slice { from: length - suffix.min(length), to: length }
+            Wanted::Slice {
+                from: length - suffix.min(length),
+                to: length,
+            }
         }
         (Bound::At(from), Bound::None) if from < length => Wanted::Slice { from, to: length },
         (Bound::At(_), Bound::None) => Wanted::Unsatisfiable,
@@ -36,7 +39,10 @@ pub(crate) fn parse(header: &str, length: u64) -> Wanted {
             if from >= length {
                 return Wanted::Unsatisfiable;
             }
-            Wanted::Slice { from, to: last.saturating_add(1).min(length) }
+            Wanted::Slice {
+                from,
+                to: last.saturating_add(1).min(length),
+            }
         }
         _ => Wanted::Whole,
     }

@@ -18,7 +18,10 @@ pub(crate) struct Entity {
 
 pub(crate) enum Content {
     /// Media: one name, one sequence of bytes; ranges allowed.
-    Media { frames: Vec<Bytes>, etag: HeaderValue },
+    Media {
+        frames: Vec<Bytes>,
+        etag: HeaderValue,
+    },
     /// A text rendered once, in both codings.
     Text(Arc<Text>),
     /// A text made for this answer: not cached, no validator.
@@ -47,7 +50,10 @@ impl Entity {
         };
         let fields = response.headers_mut();
         if !fields.contains_key(header::CONTENT_TYPE) {
-            fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+            fields.insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static(self.content_type),
+            );
         }
         fields.insert(header::CACHE_CONTROL, HeaderValue::from_static(self.cache));
         shared(fields);
@@ -55,18 +61,16 @@ impl Entity {
     }
 }
 
-fn media(
-    frames: Vec<Bytes>,
-    etag: HeaderValue,
-    head: bool,
-    headers: &HeaderMap,
-) -> Response<Body> {
+fn media(frames: Vec<Bytes>, etag: HeaderValue, head: bool, headers: &HeaderMap) -> Response<Body> {
     let length: u64 = frames.iter().map(|frame| frame.len() as u64).sum();
     let mut response = if unchanged(headers, &etag) {
         status(StatusCode::NOT_MODIFIED, Body::empty())
     } else {
         // RFC 9110 defines ranges for GET only; a HEAD tells of the whole.
-        let wanted = match headers.get(header::RANGE).and_then(|value| value.to_str().ok()) {
+        let wanted = match headers
+            .get(header::RANGE)
+            .and_then(|value| value.to_str().ok())
+        {
             Some(text) if !head && may_range(headers, &etag) => range::parse(text, length),
             _ => Wanted::Whole,
         };
@@ -110,12 +114,17 @@ fn whole(mut frames: Vec<Bytes>, head: bool) -> Response<Body> {
         (false, _) => Body::many(frames),
     };
     let mut response = status(StatusCode::OK, body);
-    response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    response
+        .headers_mut()
+        .insert(header::CONTENT_LENGTH, length.into());
     response
 }
 
 fn slice(frames: &[Bytes], from: u64, to: u64, length: u64) -> Response<Body> {
-    let mut response = status(StatusCode::PARTIAL_CONTENT, Body::many(cut(frames, from, to)));
+    let mut response = status(
+        StatusCode::PARTIAL_CONTENT,
+        Body::many(cut(frames, from, to)),
+    );
     let fields = response.headers_mut();
     fields.insert(header::CONTENT_LENGTH, (to - from).into());
     if let Ok(value) = HeaderValue::try_from(format!("bytes {from}-{}/{length}", to - 1)) {
@@ -159,19 +168,27 @@ fn unchanged(headers: &HeaderMap, etag: &HeaderValue) -> bool {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(str::trim)
-        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == etag.as_bytes())
+        .any(|tag| {
+            tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == etag.as_bytes()
+        })
 }
 
 /// `If-Range` is absent or names this entity; a date never does, for nothing here has one.
 fn may_range(headers: &HeaderMap, etag: &HeaderValue) -> bool {
-    headers.get(header::IF_RANGE).is_none_or(|value| value.as_bytes() == etag.as_bytes())
+    headers
+        .get(header::IF_RANGE)
+        .is_none_or(|value| value.as_bytes() == etag.as_bytes())
 }
 
 // === impl Refusal ===
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, sentence: impl Into<String>) -> Self {
-        Self { status, sentence: sentence.into(), retry_after: None }
+        Self {
+            status,
+            sentence: sentence.into(),
+            retry_after: None,
+        }
     }
 
     pub(crate) fn not_found(sentence: impl Into<String>) -> Self {
@@ -180,7 +197,10 @@ impl Refusal {
 
     /// Asking again soon, or elsewhere, may help.
     pub(crate) fn unavailable(sentence: impl Into<String>) -> Self {
-        Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, sentence) }
+        Self {
+            retry_after: Some(1),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, sentence)
+        }
     }
 
     /// The sentence as text, or as JSON for a client that asks for JSON.
@@ -190,7 +210,8 @@ impl Refusal {
             .and_then(|value| value.to_str().ok())
             .is_some_and(|accept| accept.contains("application/json"));
         let (text, content_type) = if json {
-            let body = serde_json::json!({ "error": self.sentence, "status": self.status.as_u16() });
+            let body =
+                serde_json::json!({ "error": self.sentence, "status": self.status.as_u16() });
             (format!("{body}\n"), JSON)
         } else {
             (format!("{}\n", self.sentence), TEXT)
@@ -219,7 +240,10 @@ pub(crate) fn preflight() -> Response<Body> {
     fields.insert(header::ALLOW, METHODS);
     fields.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
     fields.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS);
-    fields.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+    fields.insert(
+        header::ACCESS_CONTROL_MAX_AGE,
+        HeaderValue::from_static("86400"),
+    );
     shared(fields);
     response
 }
@@ -232,10 +256,16 @@ fn status(status: StatusCode, body: Body) -> Response<Body> {
 
 /// Headers of every response: any page may read it, and its timing.
 fn shared(fields: &mut HeaderMap) {
-    fields.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    fields.insert(
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        HeaderValue::from_static("*"),
+    );
     fields.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     fields.insert(TIMING_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    fields.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    fields.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
 }
 
 /// For errors and for what changes with every look.

@@ -43,7 +43,9 @@ impl<S: Source> Egress<S> {
             Resource::Poster { stream } => {
                 let offer = self.offer(stream)?;
                 if offer.poster.is_empty() {
-                    return Err(Refusal::not_found(format!("stream {stream:?} has no poster")));
+                    return Err(Refusal::not_found(format!(
+                        "stream {stream:?} has no poster"
+                    )));
                 }
                 let digest = blake3::hash(&offer.poster).to_hex();
                 Ok(Entity {
@@ -63,38 +65,61 @@ impl<S: Source> Egress<S> {
                     let _demand = handle.demand();
                     Ok(vec![handle.init(run).await?])
                 };
-                let frames = self.wait(&offer, wanted).await.map_err(|e| e.about(resource))?;
+                let frames = self
+                    .wait(&offer, wanted)
+                    .await
+                    .map_err(|e| e.about(resource))?;
                 Ok(media(frames, quoted(&format!("{run}-{track}-init")), kind))
             }
-            Resource::Segment { stream, run, track, number } => {
+            Resource::Segment {
+                stream,
+                run,
+                track,
+                number,
+            } => {
                 let (offer, kind) = self.track_of(stream, track, viewer)?;
                 let wanted = async {
                     let handle = self.source.track(stream, track).await?;
                     let _demand = handle.demand();
                     handle.segment(run, *number).await
                 };
-                let frames = self.wait(&offer, wanted).await.map_err(|e| e.about(resource))?;
-                Ok(media(frames, quoted(&format!("{run}-{track}-{number}")), kind))
+                let frames = self
+                    .wait(&offer, wanted)
+                    .await
+                    .map_err(|e| e.about(resource))?;
+                Ok(media(
+                    frames,
+                    quoted(&format!("{run}-{track}-{number}")),
+                    kind,
+                ))
             }
-            Resource::Part { stream, run, track, number, part } => {
+            Resource::Part {
+                stream,
+                run,
+                track,
+                number,
+                part,
+            } => {
                 let (offer, kind) = self.track_of(stream, track, viewer)?;
                 let wanted = async {
                     let handle = self.source.track(stream, track).await?;
                     let _demand = handle.demand();
                     Ok(vec![handle.part(run, *number, *part).await?])
                 };
-                let frames = self.wait(&offer, wanted).await.map_err(|e| e.about(resource))?;
-                Ok(media(frames, quoted(&format!("{run}-{track}-{number}.{part}")), kind))
+                let frames = self
+                    .wait(&offer, wanted)
+                    .await
+                    .map_err(|e| e.about(resource))?;
+                Ok(media(
+                    frames,
+                    quoted(&format!("{run}-{track}-{number}.{part}")),
+                    kind,
+                ))
             }
         }
     }
 
-    async fn playlist(
-        &self,
-        stream: &str,
-        track: &str,
-        viewer: Viewer,
-    ) -> Result<Entity, Refusal> {
+    async fn playlist(&self, stream: &str, track: &str, viewer: Viewer) -> Result<Entity, Refusal> {
         let (offer, _) = self.track_of(stream, track, viewer)?;
         let wanted = async {
             let handle = self.source.track(stream, track).await?;
@@ -113,15 +138,21 @@ impl<S: Source> Egress<S> {
                 }
             }
         };
-        let text = self
-            .wait(&offer, wanted)
-            .await
-            .map_err(|e| e.about(&Resource::Playlist { stream: stream.into(), track: track.into() }))?;
+        let text = self.wait(&offer, wanted).await.map_err(|e| {
+            e.about(&Resource::Playlist {
+                stream: stream.into(),
+                track: track.into(),
+            })
+        })?;
         Ok(Entity {
             content: Content::Text(text),
             content_type: PLAYLIST,
             // A cached playlist adds its age to the latency; short segments bear none.
-            cache: if offer.target_duration_ms >= 2000 { "public, max-age=1" } else { "no-cache" },
+            cache: if offer.target_duration_ms >= 2000 {
+                "public, max-age=1"
+            } else {
+                "no-cache"
+            },
         })
     }
 
@@ -156,7 +187,10 @@ impl<S: Source> Egress<S> {
                 "stream {stream:?} is not known yet: no parent has told its catalogue"
             )));
         }
-        Err(Refusal::not_found(format!("no stream {stream:?} here; {}", offered(&catalog))))
+        Err(Refusal::not_found(format!(
+            "no stream {stream:?} here; {}",
+            offered(&catalog)
+        )))
     }
 
     /// The offer behind a track and its MIME type; counts the viewer.
@@ -174,7 +208,11 @@ impl<S: Source> Egress<S> {
                 names.join(", ")
             )));
         };
-        let kind = if info.kind() == v1::TrackKind::Audio { "audio/mp4" } else { "video/mp4" };
+        let kind = if info.kind() == v1::TrackKind::Audio {
+            "audio/mp4"
+        } else {
+            "video/mp4"
+        };
         let limit = self.source.max_sessions();
         let idle = patience(&offer).max(IDLE);
         if !self.sessions.admit(viewer, stream, track, idle, limit) {

@@ -48,7 +48,8 @@ impl<S: Source> Egress<S> {
             .respond(method, &head.headers),
         };
         self.metrics.answered(kind, response.status().as_u16());
-        self.source.report_egress(response.body().size_hint().lower());
+        self.source
+            .report_egress(response.body().size_hint().lower());
         response.body_mut().attach(self.metrics.sent(kind), sending);
         response
     }
@@ -87,9 +88,7 @@ impl Target {
             Err(error) if error.is_not_found() => Self::Unknown(Refusal::not_found(format!(
                 "{error}; media is at /STREAM/index.m3u8, the streams at /api/streams"
             ))),
-            Err(error) => {
-                Self::Unknown(Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))
-            }
+            Err(error) => Self::Unknown(Refusal::new(StatusCode::BAD_REQUEST, error.to_string())),
         }
     }
 

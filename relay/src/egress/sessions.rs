@@ -55,15 +55,24 @@ struct Seen {
 impl Sessions {
     /// The viewer behind a request.
     pub(crate) fn viewer(&self, peer: IpAddr, query: Option<&str>, headers: &HeaderMap) -> Viewer {
-        let sid = query.into_iter().flat_map(|query| query.split('&')).find_map(|pair| {
-            let (key, value) = pair.split_once('=')?;
-            (key == "sid" && !value.is_empty()).then_some(value.as_bytes())
-        });
-        let session = || headers.get("x-playback-session-id").map(|value| value.as_bytes());
+        let sid = query
+            .into_iter()
+            .flat_map(|query| query.split('&'))
+            .find_map(|pair| {
+                let (key, value) = pair.split_once('=')?;
+                (key == "sid" && !value.is_empty()).then_some(value.as_bytes())
+            });
+        let session = || {
+            headers
+                .get("x-playback-session-id")
+                .map(|value| value.as_bytes())
+        };
         if let Some(id) = sid.or_else(session) {
             return Viewer(self.hasher.hash_one(("id", id)));
         }
-        let agent = headers.get(http::header::USER_AGENT).map(|value| value.as_bytes());
+        let agent = headers
+            .get(http::header::USER_AGENT)
+            .map(|value| value.as_bytes());
         Viewer(self.hasher.hash_one((peer, agent)))
     }
 
@@ -81,9 +90,8 @@ impl Sessions {
         if table.seen(viewer, stream, track, now) {
             return true;
         }
-        let full = |table: &Table| {
-            table.total >= TRACKED || (limit > 0 && table.total >= limit as usize)
-        };
+        let full =
+            |table: &Table| table.total >= TRACKED || (limit > 0 && table.total >= limit as usize);
         if full(&table) {
             table.prune(now);
         }
@@ -99,7 +107,10 @@ impl Sessions {
     pub(crate) fn of(&self, stream: &str) -> u32 {
         let mut table = self.lock();
         table.prune(Instant::now());
-        table.streams.get(stream).map_or(0, |stream| clamp(stream.viewers.len()))
+        table
+            .streams
+            .get(stream)
+            .map_or(0, |stream| clamp(stream.viewers.len()))
     }
 
     /// All sessions now.
@@ -144,7 +155,10 @@ impl Table {
         };
         match tracks.iter_mut().find(|seen| seen.track == track) {
             Some(seen) => seen.at = now,
-            None => tracks.push(Seen { track: track.to_owned(), at: now }),
+            None => tracks.push(Seen {
+                track: track.to_owned(),
+                at: now,
+            }),
         }
         true
     }
@@ -152,7 +166,13 @@ impl Table {
     fn insert(&mut self, viewer: Viewer, name: &str, track: &str, idle: Duration, now: Instant) {
         let stream = self.streams.entry(name.to_owned()).or_default();
         stream.idle = idle;
-        stream.viewers.insert(viewer, vec![Seen { track: track.to_owned(), at: now }]);
+        stream.viewers.insert(
+            viewer,
+            vec![Seen {
+                track: track.to_owned(),
+                at: now,
+            }],
+        );
         self.total += 1;
     }
 
@@ -165,7 +185,11 @@ impl Table {
             });
         }
         self.streams.retain(|_, stream| !stream.viewers.is_empty());
-        self.total = self.streams.values().map(|stream| stream.viewers.len()).sum();
+        self.total = self
+            .streams
+            .values()
+            .map(|stream| stream.viewers.len())
+            .sum();
     }
 }
 
@@ -177,8 +201,10 @@ impl Stream {
         for seen in self.viewers.values().flatten() {
             *counts.entry(&seen.track).or_default() += 1;
         }
-        let mut counts: Vec<_> =
-            counts.into_iter().map(|(track, viewers)| (track.to_owned(), viewers)).collect();
+        let mut counts: Vec<_> = counts
+            .into_iter()
+            .map(|(track, viewers)| (track.to_owned(), viewers))
+            .collect();
         counts.sort();
         counts
     }
@@ -219,8 +245,14 @@ mod tests {
         assert_eq!(of(PEER, None, &vlc), of(PEER, None, &vlc));
         assert_ne!(of(PEER, None, &vlc), of(PEER, None, &mpv));
         assert_ne!(of(PEER, None, &vlc), of(other, None, &vlc));
-        assert_ne!(of(PEER, Some("sid=a"), &vlc), of(PEER, Some("x=1&sid=b"), &vlc));
-        assert_eq!(of(PEER, Some("sid=a"), &vlc), of(other, Some("sid=a&x=1"), &mpv));
+        assert_ne!(
+            of(PEER, Some("sid=a"), &vlc),
+            of(PEER, Some("x=1&sid=b"), &vlc)
+        );
+        assert_eq!(
+            of(PEER, Some("sid=a"), &vlc),
+            of(other, Some("sid=a&x=1"), &mpv)
+        );
         assert_eq!(of(PEER, Some("sid="), &vlc), of(PEER, None, &vlc));
     }
 
@@ -231,16 +263,25 @@ mod tests {
         assert!(sessions.admit(Viewer(1), "kites", "audio", IDLE, 0));
         assert!(sessions.admit(Viewer(2), "kites", "audio", IDLE, 0));
         assert!(sessions.admit(Viewer(2), "boats", "audio", IDLE, 0));
-        assert_eq!((sessions.of("kites"), sessions.of("boats"), sessions.total()), (2, 1, 3));
+        assert_eq!(
+            (sessions.of("kites"), sessions.of("boats"), sessions.total()),
+            (2, 1, 3)
+        );
         let counts = sessions.counts();
-        assert_eq!(counts[1].tracks, [("360p".to_owned(), 1), ("audio".to_owned(), 2)]);
+        assert_eq!(
+            counts[1].tracks,
+            [("360p".to_owned(), 1), ("audio".to_owned(), 2)]
+        );
 
         tokio::time::advance(Duration::from_secs(6)).await;
         assert!(sessions.admit(Viewer(1), "kites", "audio", IDLE, 0));
         tokio::time::advance(Duration::from_secs(6)).await;
         let counts = sessions.counts();
         assert_eq!(counts.len(), 1);
-        assert_eq!((counts[0].viewers, &counts[0].tracks), (1, &vec![("audio".to_owned(), 1)]));
+        assert_eq!(
+            (counts[0].viewers, &counts[0].tracks),
+            (1, &vec![("audio".to_owned(), 1)])
+        );
         tokio::time::advance(Duration::from_secs(6)).await;
         assert_eq!(sessions.total(), 0);
     }
@@ -253,7 +294,10 @@ mod tests {
         assert!(!sessions.admit(Viewer(3), "kites", "360p", IDLE, 2));
         assert!(sessions.admit(Viewer(1), "kites", "720p", IDLE, 2));
         tokio::time::advance(IDLE).await;
-        assert!(sessions.admit(Viewer(3), "kites", "360p", IDLE, 2), "the idle ones make room");
+        assert!(
+            sessions.admit(Viewer(3), "kites", "360p", IDLE, 2),
+            "the idle ones make room"
+        );
     }
 
     #[tokio::test(start_paused = true)]
