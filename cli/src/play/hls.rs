@@ -1,0 +1,338 @@
+//! A viewer over HLS: playlists, inits and segments as a player asks for them.
+//!
+//! The player starts three target durations behind the end of the playlist, reloads it once per segment,
+//! and fetches what is new, each track in a task of its own. Every segment is read as CMAF: whole chunks,
+//! decode times without holes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use banyan_media::{Kind, Position, Resource, boxes};
+use m3u8_rs::{AlternativeMediaType, MasterPlaylist, MediaPlaylist, MediaSegment, Playlist};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::choose::{Candidate, Wanted};
+use super::client::Edges;
+use super::link::resolve;
+use super::meter::{Chunk, Meter, Stretch};
+
+/// Plays until `stop`.
+pub(super) async fn watch(
+    edges: Arc<Edges>,
+    wanted: &Wanted,
+    meter: &Arc<Meter>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let playing = async {
+        let body = edges.get(edges.path()).await?;
+        let playlists = playlists(edges.path(), &body, wanted)?;
+        let names: Vec<String> = playlists.iter().map(|(name, _)| name.clone()).collect();
+        meter.begin(&names, Duration::ZERO);
+        let mut tasks = JoinSet::new();
+        for (index, (_, path)) in playlists.into_iter().enumerate() {
+            let track = Track {
+                edges: edges.clone(),
+                meter: meter.clone(),
+                index,
+                path,
+                init: None,
+                next: None,
+                history_end: None,
+                decode_time: None,
+            };
+            tasks.spawn(track.run());
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended??;
+        }
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        outcome = playing => outcome,
+        () = stop.cancelled() => Ok(()),
+    }
+}
+
+/// Name and path of each media playlist to play: chosen from a multivariant playlist, or the one given.
+fn playlists(path: &str, body: &[u8], wanted: &Wanted) -> anyhow::Result<Vec<(String, String)>> {
+    let parsed = m3u8_rs::parse_playlist_res(body)
+        .ok()
+        .with_context(|| format!("{path} is not a playlist"))?;
+    let Playlist::MasterPlaylist(master) = parsed else {
+        let file = path
+            .split('?')
+            .next()
+            .and_then(|path| path.rsplit('/').next());
+        let name = file
+            .unwrap_or_default()
+            .trim_end_matches(PLAYLIST)
+            .to_owned();
+        return Ok(vec![(name, path.to_owned())]);
+    };
+    let chosen = wanted.choose(&candidates(&master))?;
+    chosen
+        .into_iter()
+        .map(|track| {
+            let path = resolve(path, &format!("{}{PLAYLIST}", track.name))
+                .with_context(|| format!("playlist of {:?} lies on another host", track.name))?;
+            Ok((track.name, path))
+        })
+        .collect()
+}
+
+/// The tracks a multivariant playlist lists, named by their playlists.
+fn candidates(master: &MasterPlaylist) -> Vec<Candidate> {
+    let name = |uri: &str| uri.strip_suffix(PLAYLIST).unwrap_or(uri).to_owned();
+    let videos = master
+        .variants
+        .iter()
+        .filter(|variant| !variant.is_i_frame)
+        .map(|variant| {
+            let audio_only = variant.resolution.is_none() && variant.audio.is_none();
+            Candidate {
+                name: name(&variant.uri),
+                kind: if audio_only { Kind::Audio } else { Kind::Video },
+                bandwidth: variant.bandwidth,
+            }
+        });
+    let audios = master.alternatives.iter().filter_map(|alternative| {
+        let audio = alternative.media_type == AlternativeMediaType::Audio;
+        let uri = alternative.uri.as_ref().filter(|_| audio)?;
+        Some(Candidate {
+            name: name(uri),
+            kind: Kind::Audio,
+            bandwidth: 0,
+        })
+    });
+    videos.chain(audios).collect()
+}
+
+/// One track being played.
+struct Track {
+    edges: Arc<Edges>,
+    meter: Arc<Meter>,
+    index: usize,
+    path: String,
+    /// Path and timescale of the init in use.
+    init: Option<(String, u32)>,
+    /// Media sequence number to fetch next.
+    next: Option<u64>,
+    /// Numbers below were listed when the viewer came.
+    history_end: Option<u64>,
+    /// Where the next chunk of the run must start.
+    decode_time: Option<(String, u64)>,
+}
+
+// === impl Track ===
+
+impl Track {
+    async fn run(mut self) -> anyhow::Result<()> {
+        loop {
+            let loaded = Instant::now();
+            let body = self.edges.get(&self.path).await?;
+            let playlist = m3u8_rs::parse_media_playlist_res(&body)
+                .ok()
+                .with_context(|| format!("{} is not a media playlist", self.path))?;
+            let target = Duration::from_secs(playlist.target_duration.max(1));
+            let end = playlist.media_sequence + playlist.segments.len() as u64;
+            let mut next = *self.next.get_or_insert_with(|| start(&playlist));
+            self.history_end.get_or_insert(end);
+            // The window slid past: what is gone is lost, and the ledger will say so.
+            next = next.max(playlist.media_sequence);
+            let fresh = next < end;
+            let mut map = None;
+            for (offset, segment) in playlist.segments.iter().enumerate() {
+                map = segment.map.as_ref().or(map);
+                let sequence = playlist.media_sequence + offset as u64;
+                if sequence < next {
+                    continue;
+                }
+                if !gap(segment) {
+                    let map = map.map(|map| map.uri.as_str());
+                    self.segment(sequence, segment, map).await;
+                }
+                self.next = Some(sequence + 1);
+            }
+            if playlist.end_list {
+                return Ok(());
+            }
+            // RFC 8216 §6.3.4: a target duration after a change, half of it after none.
+            let last = playlist.segments.last().map_or(target, |segment| {
+                Duration::from_secs_f32(segment.duration.clamp(0.1, 60.0))
+            });
+            let pause = if fresh { last.min(target) } else { target / 2 };
+            tokio::time::sleep_until(loaded + pause).await;
+        }
+    }
+
+    /// Fetches and reads one segment; what is wrong with it is a fault, not the end.
+    async fn segment(&mut self, sequence: u64, segment: &MediaSegment, map: Option<&str>) {
+        if let Err(error) = self.try_segment(sequence, segment, map).await {
+            self.meter.fault(format!("{error:#}"));
+        }
+    }
+
+    async fn try_segment(
+        &mut self,
+        sequence: u64,
+        segment: &MediaSegment,
+        map: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let map = map.context("the playlist has no EXT-X-MAP")?;
+        let timescale = self.timescale(map).await?;
+        let path = self.resolve(&segment.uri)?;
+        let bytes = self.edges.get(&path).await?;
+        let (run, number) = match Resource::parse(path.split('?').next().unwrap_or_default()) {
+            Ok(Resource::Segment { run, number, .. }) => (run, number),
+            // Someone else's HLS: numbered by its playlist, one run per init.
+            _ => (map.to_owned(), sequence),
+        };
+        let chunks = boxes::split_chunks(&bytes).with_context(|| format!("{path} is not CMAF"))?;
+        let count = chunks.len();
+        let (mut first, mut end) = (None, 0);
+        for (part, range) in chunks.into_iter().enumerate() {
+            let facts = boxes::inspect_chunk(&bytes[range])
+                .with_context(|| format!("{path}, chunk {part}"))?;
+            self.check(&path, part, &run, facts.decode_time);
+            first.get_or_insert(facts.decode_time);
+            end = facts.decode_time.saturating_add(facts.duration);
+            self.decode_time = Some((run.clone(), end));
+            self.meter.chunk(
+                self.index,
+                &Chunk {
+                    run: &run,
+                    position: Position::new(number, part as u32),
+                    last_in_segment: part + 1 == count,
+                },
+            );
+        }
+        let Some(first) = first else {
+            bail!("{path} holds no chunk");
+        };
+        let length = scale(end.saturating_sub(first), timescale);
+        let from = match &segment.program_date_time {
+            Some(time) => u64::try_from(time.timestamp_micros())
+                .unwrap_or(0)
+                .saturating_mul(1000),
+            None => scale(first, timescale),
+        };
+        let live = segment.program_date_time.is_some()
+            && self.history_end.is_some_and(|history| sequence >= history);
+        self.meter.stretch(
+            self.index,
+            &Stretch {
+                from,
+                to: from + length,
+                live,
+            },
+        );
+        Ok(())
+    }
+
+    /// Chunks of a run follow each other without a hole, unless a segment is missing.
+    fn check(&self, path: &str, part: usize, run: &str, decode_time: u64) {
+        let Some((known, expected)) = &self.decode_time else {
+            return;
+        };
+        if known == run && *expected != decode_time {
+            self.meter.fault(format!(
+                "{path}, chunk {part}: decode time is {decode_time}, {expected} was due"
+            ));
+        }
+    }
+
+    /// The timescale of the init at `map`, fetched when it is another than before.
+    async fn timescale(&mut self, map: &str) -> anyhow::Result<u32> {
+        let path = self.resolve(map)?;
+        if let Some((known, timescale)) = &self.init
+            && *known == path
+        {
+            return Ok(*timescale);
+        }
+        let bytes = self.edges.get(&path).await?;
+        let facts = boxes::inspect_init(&bytes).with_context(|| format!("{path} is no init"))?;
+        self.init = Some((path, facts.timescale));
+        Ok(facts.timescale)
+    }
+
+    fn resolve(&self, reference: &str) -> anyhow::Result<String> {
+        resolve(&self.path, reference).with_context(|| {
+            format!("{reference:?} lies on another host, which is not supported yet")
+        })
+    }
+}
+
+/// The media sequence number to start with: three target durations from the end, or the first.
+fn start(playlist: &MediaPlaylist) -> u64 {
+    if playlist.end_list {
+        return playlist.media_sequence;
+    }
+    let hold_back = HOLD_BACK * playlist.target_duration.max(1) as f32;
+    let mut left = 0.0;
+    for (offset, segment) in playlist.segments.iter().enumerate().rev() {
+        left += segment.duration;
+        // EXTINF is decimal: exactly three durations must not become four.
+        if left + 0.01 >= hold_back {
+            return playlist.media_sequence + offset as u64;
+        }
+    }
+    playlist.media_sequence
+}
+
+fn gap(segment: &MediaSegment) -> bool {
+    segment.unknown_tags.iter().any(|tag| tag.tag == "X-GAP")
+}
+
+/// Ticks to nanoseconds.
+pub(super) fn scale(ticks: u64, timescale: u32) -> u64 {
+    let ns = u128::from(ticks) * 1_000_000_000 / u128::from(timescale.max(1));
+    u64::try_from(ns).unwrap_or(u64::MAX)
+}
+
+const PLAYLIST: &str = ".m3u8";
+
+/// RFC 8216 §6.3.3: a live player starts no closer to the end than three target durations.
+const HOLD_BACK: f32 = 3.0;
+
+#[cfg(test)]
+mod tests {
+    use super::{candidates, start};
+    use crate::play::choose::Wanted;
+
+    fn playlist(durations: &[f32], ended: bool) -> m3u8_rs::MediaPlaylist {
+        let mut text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:100\n".to_owned();
+        for (n, duration) in durations.iter().enumerate() {
+            text.push_str(&format!("#EXTINF:{duration:.6},\n{n}.m4s\n"));
+        }
+        if ended {
+            text.push_str("#EXT-X-ENDLIST\n");
+        }
+        m3u8_rs::parse_media_playlist_res(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_player_starts_three_target_durations_behind_the_end() {
+        assert_eq!(start(&playlist(&[2.0; 6], false)), 103);
+        assert_eq!(start(&playlist(&[1.92; 6], false)), 102);
+        assert_eq!(start(&playlist(&[2.0; 2], false)), 100);
+        assert_eq!(start(&playlist(&[], false)), 100);
+        assert_eq!(start(&playlist(&[2.0; 6], true)), 100);
+    }
+
+    #[test]
+    fn tracks_are_named_by_their_playlists() {
+        let text = "#EXTM3U\n\
+            #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"audio\",DEFAULT=YES,URI=\"audio.m3u8\"\n\
+            #EXT-X-STREAM-INF:BANDWIDTH=900000,RESOLUTION=640x360,AUDIO=\"audio\"\n360p.m3u8\n\
+            #EXT-X-STREAM-INF:BANDWIDTH=3000000,RESOLUTION=1280x720,AUDIO=\"audio\"\n720p.m3u8\n";
+        let master = m3u8_rs::parse_master_playlist_res(text.as_bytes()).unwrap();
+        let chosen = Wanted::new(&[], "lowest")
+            .choose(&candidates(&master))
+            .unwrap();
+        let names: Vec<_> = chosen.iter().map(|track| track.name.as_str()).collect();
+        assert_eq!(names, ["360p", "audio"]);
+    }
+}
