@@ -177,6 +177,27 @@ pub fn assert_exactly_once(what: &str, counts: &Counts, numbers: std::ops::Range
     }
 }
 
+/// Fails unless every position between the first and the last came exactly once.
+#[track_caller]
+pub fn assert_gapless(what: &str, counts: &Counts) {
+    let parts = counts.keys().map(|(_, part)| part + 1).max().unwrap_or(1);
+    let (Some(first), Some(last)) = (counts.keys().next(), counts.keys().next_back()) else {
+        return;
+    };
+    for number in first.0..=last.0 {
+        for position in (0..parts).map(|part| (number, part)) {
+            if (*first..=*last).contains(&position) {
+                let times = counts.get(&position).copied().unwrap_or(0);
+                assert_eq!(
+                    times, 1,
+                    "{what}: number {number} part {} came {times} times",
+                    position.1
+                );
+            }
+        }
+    }
+}
+
 /// Numbers of which all `parts` are there.
 pub fn whole_numbers(counts: &Counts, parts: u32) -> BTreeSet<u64> {
     let numbers: BTreeSet<u64> = counts.keys().map(|(number, _)| *number).collect();

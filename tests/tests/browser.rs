@@ -36,7 +36,15 @@ fn chromium_plays_the_page() {
     watch.lap("ready");
     let output = Command::new("node")
         .arg(&script)
-        .args(["--page", &overlay.page(), "--artifacts"])
+        .args([
+            "--page",
+            &overlay.page(),
+            "--for",
+            "15",
+            "--within",
+            "90",
+            "--out",
+        ])
         .arg(&artifacts)
         .stdin(Stdio::null())
         .output()
