@@ -13,6 +13,10 @@
 
 pub mod annotations;
 pub mod conditions;
+#[expect(
+    unreachable_pub,
+    reason = "KubeSchema expands to pub structs inside functions"
+)]
 pub mod content_server;
 pub mod crds;
 pub mod labels;
@@ -20,10 +24,18 @@ pub mod manifest;
 pub mod metrics;
 pub mod model;
 pub mod names;
+#[expect(
+    unreachable_pub,
+    reason = "KubeSchema expands to pub structs inside functions"
+)]
 pub mod pod;
 pub mod quantity;
 pub mod reasons;
 mod schema;
+#[expect(
+    unreachable_pub,
+    reason = "KubeSchema expands to pub structs inside functions"
+)]
 pub mod stream_topology;
 mod validate;
 
