@@ -1,0 +1,198 @@
+//! A whole relay process, put together in the order in which its parts depend on each other, and
+//! taken down in the reverse: unready, no new connections, children told to go, drained, stopped.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use banyan_proto::server::MediaServer;
+use banyan_proto::transport;
+use banyan_proto::trust::{RUN_SECRET_VARIABLE, RunSecret};
+use banyan_proto::v1::rendezvous_server::RendezvousServer;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::connector::Dialled;
+use crate::core::{Core, Options, Role};
+use crate::record::Recorder;
+use crate::rendezvous::Listening;
+use crate::serve::Serving;
+use crate::upstream::Tuning;
+use crate::{attach, egress, follow};
+
+/// Children and viewers have this long to go elsewhere before their connections are cut.
+const DRAIN: Duration = Duration::from_millis(1500);
+
+/// A relay with its sockets bound and nothing running yet.
+pub struct Relay {
+    core: Arc<Core>,
+    control: Option<String>,
+    grpc: TcpListener,
+    http: TcpListener,
+    pub grpc_address: SocketAddr,
+    pub http_address: SocketAddr,
+}
+
+impl Relay {
+    /// Binds both addresses and builds the core; starts nothing.
+    pub async fn bind(config: Config, secret: RunSecret) -> anyhow::Result<Relay> {
+        let grpc = bind("grpc", config.grpc).await?;
+        let http = bind("http", config.http).await?;
+        let grpc_address = grpc.local_addr()?;
+        let http_address = http.local_addr()?;
+        let boot_id = format!("{:016x}", rand::random::<u64>());
+        let recorder = match &config.record {
+            Some(folder) => record(&config.member, folder)?,
+            None => Recorder::none(),
+        };
+        let advertised = config
+            .advertise
+            .unwrap_or_else(|| format!("http://{grpc_address}"));
+        let hello = {
+            let (secret, member, boot_id) =
+                (secret.clone(), config.member.clone(), boot_id.clone());
+            Arc::new(move || secret.hello(&member, &boot_id))
+        };
+        let core = Core::new(Options {
+            member: config.member,
+            role: config.role,
+            topology: config.topology,
+            boot_id,
+            grpc: advertised,
+            http: format!("http://{http_address}"),
+            config: config.dynamic,
+            tuning: Tuning::default(),
+            memory_budget: config.memory_budget as usize,
+            connector: Arc::new(Dialled),
+            authenticator: Arc::new(secret),
+            hello,
+            recorder: Arc::new(recorder),
+            clock: Clock::system(),
+        });
+        Ok(Relay {
+            core,
+            control: config.control,
+            grpc,
+            http,
+            grpc_address,
+            http_address,
+        })
+    }
+
+    pub fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    /// Serves until `shutdown`, then drains. An essential part that ends early ends everything.
+    pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let Relay {
+            core,
+            control,
+            grpc,
+            http,
+            grpc_address,
+            http_address,
+        } = self;
+        let recording = CancellationToken::new();
+        let stop_grpc = CancellationToken::new();
+        let stop_http = CancellationToken::new();
+
+        start(&core, control);
+        let recorder = {
+            let (core, recording) = (core.clone(), recording.clone());
+            tokio::spawn(async move { core.recorder().run(recording).await })
+        };
+        let mut parts: JoinSet<anyhow::Result<()>> = JoinSet::new();
+        parts.spawn(serve_grpc(core.clone(), grpc, stop_grpc.clone()));
+        let options = egress::Options {
+            serve_media: core.options.role == Role::Edge,
+            ..egress::Options::default()
+        };
+        let serving = egress::serve(core.library(), options, http, stop_http.clone());
+        parts.spawn(async move { serving.await.context("http") });
+        tracing::info!(
+            member = core.member(),
+            role = core.options.role.name(),
+            grpc = %grpc_address,
+            http = %http_address,
+            "ready"
+        );
+
+        let ended = tokio::select! {
+            () = shutdown.cancelled() => None,
+            ended = parts.join_next() => ended,
+        };
+        core.drain();
+        stop_grpc.cancel();
+        stop_http.cancel();
+        let drained =
+            tokio::time::timeout(DRAIN, async { while parts.join_next().await.is_some() {} }).await;
+        if drained.is_err() {
+            tracing::info!(left = parts.len(), "drain is over; closing what is left");
+        }
+        core.stop().await;
+        parts.shutdown().await;
+        recording.cancel();
+        recorder.await.context("recorder")?;
+        match ended {
+            None => Ok(()),
+            Some(Ok(Ok(()))) => anyhow::bail!("a listener ended by itself"),
+            Some(Ok(Err(error))) => Err(error),
+            Some(Err(error)) => Err(error).context("a part of the relay failed"),
+        }
+    }
+}
+
+/// Starts the core's own tasks.
+pub(crate) fn start(core: &Arc<Core>, control: Option<String>) {
+    core.spawn(follow::run(core.clone()));
+    if let Some(uri) = control {
+        core.spawn(attach::run(core.clone(), uri));
+    }
+}
+
+async fn serve_grpc(
+    core: Arc<Core>,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let media = MediaServer::new(Arc::new(Serving::new(core.clone())));
+    let beats = RendezvousServer::new(Listening::new(core));
+    transport::server()
+        .add_service(media)
+        .add_service(beats)
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned())
+        .await
+        .context("grpc")
+}
+
+async fn bind(what: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        if error.kind() == std::io::ErrorKind::AddrInUse {
+            anyhow::anyhow!(
+                "{what} address {address} is in use by another process; a free address is accepted"
+            )
+        } else {
+            anyhow::anyhow!("{what} address {address} cannot be bound: {error}")
+        }
+    })
+}
+
+fn record(member: &str, folder: &Path) -> anyhow::Result<Recorder> {
+    Recorder::files(member, folder)
+        .with_context(|| format!("records cannot be written to {:?}", folder.display()))
+}
+
+/// The secret of the run, from the environment as given.
+pub fn secret(environment: impl Fn(&str) -> Option<String>) -> Result<RunSecret, String> {
+    let text = environment(RUN_SECRET_VARIABLE).ok_or_else(|| {
+        format!("{RUN_SECRET_VARIABLE} is not set; 64 hexadecimal digits are accepted")
+    })?;
+    RunSecret::from_hex(&text).map_err(|error| format!("{RUN_SECRET_VARIABLE}: {error}"))
+}

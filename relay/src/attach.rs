@@ -1,0 +1,198 @@
+//! The way to the control plane: Hello, reports, plans. Its absence changes nothing for media.
+//!
+//! One task, for as long as the member lives; it owns its retries. A plan is taken whole or not at
+//! all, and only when newer; ranked parents in it rule choices to come and move nothing now.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use banyan_proto::transport;
+use banyan_proto::v1::{self, attach_reply, attach_request::Body, control_client::ControlClient};
+use rand::Rng;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use crate::core::Core;
+
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+const RETRY_FIRST: Duration = Duration::from_millis(200);
+const RETRY_LONGEST: Duration = Duration::from_secs(5);
+
+/// A control plane that does not answer the first message in this time is tried again.
+const WELCOME_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Reports wait in no queue: a control plane that does not read is told less often.
+const OUTBOX: usize = 4;
+
+/// The newest plan taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Taken {
+    term: u64,
+    version: u64,
+}
+
+/// Attaches to `uri` until the core stops.
+pub(crate) async fn run(core: Arc<Core>, uri: String) {
+    let mut taken = Taken::default();
+    let mut retry = RETRY_FIRST;
+    loop {
+        let error = match attach(&core, &uri, &mut taken, &mut retry).await {
+            Ok(()) => Status::unavailable("control ended the call"),
+            Err(error) => error,
+        };
+        tracing::debug!(control = uri, error = error.message(), "not attached");
+        let jitter = rand::rng().random_range(0.5..1.0);
+        sleep(retry.mul_f64(jitter)).await;
+        retry = (retry * 2).min(RETRY_LONGEST);
+    }
+}
+
+async fn attach(
+    core: &Arc<Core>,
+    uri: &str,
+    taken: &mut Taken,
+    retry: &mut Duration,
+) -> Result<(), Status> {
+    let endpoint =
+        transport::endpoint(uri).map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let channel = endpoint
+        .connect()
+        .await
+        .map_err(|error| Status::unavailable(error.to_string()))?;
+    let mut client = ControlClient::new(channel);
+    let (outbox, inbox) = mpsc::channel(OUTBOX);
+    let send = |body: Body| {
+        let message = v1::AttachRequest { body: Some(body) };
+        // Full: control is slow; the next report says all of it again.
+        let _ = outbox.try_send(message);
+    };
+    send(Body::Hello(core.hello()));
+    let mut replies =
+        tokio::time::timeout(WELCOME_PATIENCE, client.attach(ReceiverStream::new(inbox)))
+            .await
+            .map_err(|_| Status::deadline_exceeded("control did not answer"))??
+            .into_inner();
+    let mut ticks = interval(REPORT_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut sequence = 0;
+    loop {
+        tokio::select! {
+            reply = replies.message() => match reply?.map(|reply| reply.body) {
+                Some(Some(attach_reply::Body::Welcome(welcome))) => {
+                    tracing::info!(control = uri, slot = welcome.slot, "attached");
+                    *retry = RETRY_FIRST;
+                    if let Some(config) = welcome.config
+                        && let Err(reason) = adopt(core, config)
+                    {
+                        tracing::warn!(reason, "configuration of control refused");
+                    }
+                }
+                Some(Some(attach_reply::Body::Plan(plan))) => {
+                    send(Body::Ack(consider(core, plan, taken)));
+                }
+                Some(Some(attach_reply::Body::Drain(away))) => {
+                    tracing::info!(reason = away.reason, "told to drain");
+                    core.drain();
+                }
+                Some(None) => {}
+                None => return Ok(()),
+            },
+            _ = ticks.tick() => {
+                sequence += 1;
+                send(Body::Report(core.report(sequence)));
+            }
+        }
+    }
+}
+
+fn consider(core: &Core, plan: v1::Plan, taken: &mut Taken) -> v1::PlanAck {
+    let offered = Taken {
+        term: plan.term,
+        version: plan.version,
+    };
+    let verdict = if offered <= *taken {
+        Err(format!(
+            "plan {}.{} is not newer than {}.{}",
+            offered.term, offered.version, taken.term, taken.version
+        ))
+    } else {
+        plan.config
+            .ok_or_else(|| "plan carries no configuration".to_owned())
+            .and_then(|config| adopt(core, config))
+    };
+    match &verdict {
+        Ok(()) => *taken = offered,
+        Err(reason) => {
+            core.counters.plans_refused.inc();
+            tracing::warn!(reason, "plan refused");
+        }
+    }
+    v1::PlanAck {
+        term: plan.term,
+        version: plan.version,
+        accepted: verdict.is_ok(),
+        reason: verdict.err().unwrap_or_default(),
+    }
+}
+
+/// Takes a configuration whole, or says why not. Members of equal generation keep what they have.
+fn adopt(core: &Core, config: v1::Config) -> Result<(), String> {
+    let mine = core.config();
+    if config.generation < mine.generation {
+        return Err(format!(
+            "generation {} is older than {}",
+            config.generation, mine.generation
+        ));
+    }
+    crate::config::check(&config, core.member(), core.options.role)
+        .map_err(|error| error.to_string())?;
+    if config.epoch != mine.epoch {
+        return Err(format!(
+            "epoch {} differs from {}; it cannot change while a topology lives",
+            config.epoch, mine.epoch
+        ));
+    }
+    core.configure(config);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(term: u64, version: u64, parents: &[&str]) -> v1::Plan {
+        let mut config = crate::testing::config(&[], &[]);
+        config.parents = parents
+            .iter()
+            .map(|name| crate::testing::peer(name))
+            .collect();
+        v1::Plan {
+            term,
+            version,
+            config: Some(config),
+        }
+    }
+
+    #[tokio::test]
+    async fn only_newer_whole_plans_are_taken_and_every_one_is_answered() {
+        let core = crate::testing::lone_core("edge-7");
+        let mut taken = Taken::default();
+        let mut consider = |plan| consider(&core, plan, &mut taken);
+        assert!(consider(plan(2, 1, &["mid-0"])).accepted);
+        let old = consider(plan(1, 9, &["mid-1"]));
+        assert!(!old.accepted && old.reason.contains("1.9"), "{old:?}");
+        assert!(!consider(plan(2, 1, &["mid-1"])).accepted);
+        let looped = consider(plan(2, 2, &["edge-7"]));
+        assert!(
+            !looped.accepted && looped.reason.contains("edge-7"),
+            "{looped:?}"
+        );
+        assert_eq!(core.config().parents[0].name, "mid-0");
+        assert!(consider(plan(3, 0, &["mid-2"])).accepted);
+        assert_eq!(core.config().parents[0].name, "mid-2");
+        assert_eq!(core.counters.plans_refused.value(), 3);
+    }
+}

@@ -1,0 +1,203 @@
+//! Offers of several sources as one catalogue. Pure.
+//!
+//! A relay's parents say the same thing: what any connected parent offers is offered, and when none
+//! is connected the last word stands. A root's content servers say different things: each one's
+//! last word stands while it is away, because a silent server has not taken anything back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use banyan_media::name::{check_stream_name, check_track_name};
+use banyan_proto::v1;
+
+use crate::library::CatalogView;
+
+/// Bounds on one offer.
+const MAX_TRACKS: usize = 64;
+const MAX_POSTER: usize = 64 * 1024;
+const MAX_WINDOW: u32 = 1000;
+const MAX_OFFERS: usize = 4096;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Equivalent parents of a relay.
+    Parents,
+    /// Content servers heard by a root.
+    Origins,
+}
+
+#[derive(Debug)]
+pub(crate) struct Sources {
+    kind: Kind,
+    sources: BTreeMap<String, Source>,
+}
+
+#[derive(Debug, Default)]
+struct Source {
+    offers: BTreeMap<String, Arc<v1::Offer>>,
+    connected: bool,
+    answered: bool,
+}
+
+impl Sources {
+    pub(crate) fn new(kind: Kind) -> Sources {
+        Sources {
+            kind,
+            sources: BTreeMap::new(),
+        }
+    }
+
+    /// Takes a source's snapshot; returns how many offers were refused.
+    pub(crate) fn snapshot(&mut self, name: &str, offers: Vec<v1::Offer>) -> u64 {
+        let before = offers.len();
+        let offers: BTreeMap<_, _> = offers
+            .into_iter()
+            .take(MAX_OFFERS)
+            .filter(is_possible)
+            .map(|mut offer| {
+                if self.kind == Kind::Origins {
+                    offer.source = name.to_owned();
+                }
+                (offer.stream.clone(), Arc::new(offer))
+            })
+            .collect();
+        let refused = before - offers.len();
+        let source = self.sources.entry(name.to_owned()).or_default();
+        source.offers = offers;
+        source.connected = true;
+        source.answered = true;
+        refused as u64
+    }
+
+    pub(crate) fn disconnected(&mut self, name: &str) {
+        if let Some(source) = self.sources.get_mut(name) {
+            source.connected = false;
+        }
+    }
+
+    /// True when `source` offers `stream`, as far as its last word goes.
+    pub(crate) fn offers(&self, source: &str, stream: &str) -> bool {
+        self.sources
+            .get(source)
+            .is_some_and(|source| source.offers.contains_key(stream))
+    }
+
+    /// The view after `previous`; the same `Arc` contents and version when nothing changed.
+    pub(crate) fn view(&self, previous: &CatalogView) -> CatalogView {
+        let any_connected = self.sources.values().any(|source| source.connected);
+        let mut offers: BTreeMap<String, Arc<v1::Offer>> = BTreeMap::new();
+        for source in self.sources.values() {
+            if self.kind == Kind::Parents && any_connected && !source.connected {
+                continue;
+            }
+            for (stream, offer) in &source.offers {
+                offers
+                    .entry(stream.clone())
+                    .or_insert_with(|| offer.clone());
+            }
+        }
+        let mut withdrawn = previous.withdrawn.clone();
+        withdrawn.extend(
+            previous
+                .offers
+                .keys()
+                .filter(|stream| !offers.contains_key(*stream))
+                .cloned(),
+        );
+        withdrawn.retain(|stream| !offers.contains_key(stream));
+        let mut view = CatalogView {
+            offers,
+            withdrawn,
+            known: previous.known || self.sources.values().any(|source| source.answered),
+            version: previous.version,
+        };
+        if view != *previous {
+            view.version += 1;
+        }
+        view
+    }
+}
+
+fn is_possible(offer: &v1::Offer) -> bool {
+    check_stream_name(&offer.stream).is_ok()
+        && offer.tracks.len() <= MAX_TRACKS
+        && offer.poster.len() <= MAX_POSTER
+        && (1..=MAX_WINDOW).contains(&offer.window_segments)
+        && offer
+            .tracks
+            .iter()
+            .all(|track| check_track_name(&track.name).is_ok() && track.timescale > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(stream: &str, title: &str) -> v1::Offer {
+        v1::Offer {
+            stream: stream.into(),
+            title: title.into(),
+            window_segments: 6,
+            ..Default::default()
+        }
+    }
+
+    fn names(view: &CatalogView) -> Vec<&str> {
+        view.offers.keys().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn a_parent_that_dies_takes_nothing_with_it() {
+        let mut sources = Sources::new(Kind::Parents);
+        let start = CatalogView::default();
+        assert!(!sources.view(&start).known);
+        sources.snapshot("mid-0", vec![offer("clock", "")]);
+        sources.snapshot("mid-1", vec![offer("clock", "")]);
+        let view = sources.view(&start);
+        assert_eq!((names(&view), view.version), (vec!["clock"], 1));
+        sources.disconnected("mid-0");
+        sources.disconnected("mid-1");
+        assert_eq!(sources.view(&view), view);
+    }
+
+    #[test]
+    fn what_a_connected_parent_no_longer_offers_is_withdrawn_until_it_comes_back() {
+        let mut sources = Sources::new(Kind::Parents);
+        sources.snapshot("mid-0", vec![offer("clock", ""), offer("news", "")]);
+        let view = sources.view(&CatalogView::default());
+        sources.snapshot("mid-0", vec![offer("clock", "")]);
+        let view = sources.view(&view);
+        assert_eq!(names(&view), ["clock"]);
+        assert!(view.withdrawn.contains("news"));
+        sources.snapshot("mid-0", vec![offer("news", "")]);
+        let view = sources.view(&view);
+        assert!(!view.withdrawn.contains("news") && view.withdrawn.contains("clock"));
+    }
+
+    #[test]
+    fn a_silent_content_server_has_taken_nothing_back() {
+        let mut sources = Sources::new(Kind::Origins);
+        sources.snapshot("lisbon", vec![offer("clock", "")]);
+        sources.snapshot("porto", vec![offer("news", "")]);
+        sources.disconnected("lisbon");
+        let view = sources.view(&CatalogView::default());
+        assert_eq!(names(&view), ["clock", "news"]);
+        assert_eq!(view.offers["clock"].source, "lisbon");
+    }
+
+    #[test]
+    fn impossible_offers_are_refused_and_counted() {
+        let mut sources = Sources::new(Kind::Parents);
+        let wide = v1::Offer {
+            window_segments: 0,
+            ..offer("wide", "")
+        };
+        let heavy = v1::Offer {
+            poster: vec![0; MAX_POSTER + 1].into(),
+            ..offer("heavy", "")
+        };
+        let refused = sources.snapshot("a", vec![offer("../x", ""), wide, heavy, offer("ok", "")]);
+        assert_eq!(refused, 3);
+        assert_eq!(names(&sources.view(&CatalogView::default())), ["ok"]);
+    }
+}

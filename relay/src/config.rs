@@ -1,0 +1,287 @@
+//! What a relay is told at start: arguments, and the JSON of `--config`. Bad input is one sentence.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use banyan_proto::transport;
+use banyan_proto::v1;
+use clap::{Parser, ValueEnum};
+
+use crate::core::Role;
+
+/// Holds the newest two segments of a dozen tracks; less could not hold a window of anything.
+const SMALLEST_BUDGET: u64 = 16 << 20;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum RoleName {
+    Root,
+    Relay,
+    Edge,
+}
+
+/// Carries streams from a parent to children and viewers.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "banyan-relay", version)]
+pub struct Arguments {
+    /// This member's name, such as edge-0.
+    #[arg(long, env = "BANYAN_MEMBER")]
+    member: String,
+    /// What it is in the tree.
+    #[arg(long, env = "BANYAN_ROLE")]
+    role: RoleName,
+    /// The topology it belongs to.
+    #[arg(long, env = "BANYAN_TOPOLOGY")]
+    topology: String,
+    /// Address for children.
+    #[arg(long, env = "BANYAN_GRPC")]
+    grpc: SocketAddr,
+    /// Address for viewers (edges), metrics and health.
+    #[arg(long, env = "BANYAN_HTTP")]
+    http: SocketAddr,
+    /// URI under which children reach --grpc, if it is not that address.
+    #[arg(long, env = "BANYAN_ADVERTISE")]
+    advertise: Option<String>,
+    /// File with the configuration that may change while running, as JSON.
+    #[arg(long, env = "BANYAN_CONFIG")]
+    config: PathBuf,
+    /// URI of the control plane; without it the configuration stands.
+    #[arg(long, env = "BANYAN_CONTROL")]
+    control: Option<String>,
+    /// Media held in memory, over all tracks: bytes, or with KiB, MiB, GiB.
+    #[arg(long, env = "BANYAN_MEMORY_BUDGET", default_value = "512MiB")]
+    memory_budget: String,
+    /// Folder for records of every chunk received and every event.
+    #[arg(long, env = "BANYAN_RECORD")]
+    record: Option<PathBuf>,
+}
+
+/// What the arguments mean.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub member: String,
+    pub role: Role,
+    pub topology: String,
+    pub grpc: SocketAddr,
+    pub http: SocketAddr,
+    pub advertise: Option<String>,
+    pub dynamic: v1::Config,
+    pub control: Option<String>,
+    pub memory_budget: u64,
+    pub record: Option<PathBuf>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("configuration {path:?} cannot be read: {source}", path = path.display())]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("configuration {path:?} is not understood: {source}", path = path.display())]
+    Parse {
+        path: PathBuf,
+        source: serde_json::Error,
+    },
+    #[error("{what} {value:?} is not usable; {accepted} is accepted")]
+    Value {
+        what: &'static str,
+        value: String,
+        accepted: &'static str,
+    },
+    #[error("{what} {name:?}: {source}")]
+    Peer {
+        what: &'static str,
+        name: String,
+        source: transport::EndpointError,
+    },
+}
+
+impl Arguments {
+    /// Reads the file and checks everything.
+    pub fn resolve(self) -> Result<Config, ConfigError> {
+        let role = match self.role {
+            RoleName::Root => Role::Root,
+            RoleName::Relay => Role::Relay,
+            RoleName::Edge => Role::Edge,
+        };
+        check_name("member", &self.member)?;
+        let dynamic = read(&self.config)?;
+        check(&dynamic, &self.member, role)?;
+        for (what, uri) in [("advertise", &self.advertise), ("control", &self.control)] {
+            if let Some(uri) = uri {
+                transport::endpoint(uri).map_err(|source| ConfigError::Peer {
+                    what,
+                    name: uri.clone(),
+                    source,
+                })?;
+            }
+        }
+        let memory_budget = parse_bytes(&self.memory_budget)
+            .filter(|bytes| *bytes >= SMALLEST_BUDGET)
+            .ok_or(ConfigError::Value {
+                what: "memory budget",
+                value: self.memory_budget,
+                accepted: "a size of at least 16MiB, such as 512MiB,",
+            })?;
+        Ok(Config {
+            member: self.member,
+            role,
+            topology: self.topology,
+            grpc: self.grpc,
+            http: self.http,
+            advertise: self.advertise,
+            dynamic,
+            control: self.control,
+            memory_budget,
+            record: self.record,
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<v1::Config, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    serde_json::from_str(&text).map_err(|source| ConfigError::Parse {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Checks a configuration for a member, from a file or from control.
+pub(crate) fn check(config: &v1::Config, member: &str, role: Role) -> Result<(), ConfigError> {
+    for (what, peers) in [("root", &config.roots), ("parent", &config.parents)] {
+        for peer in peers {
+            check_name(what, &peer.name)?;
+            transport::endpoint(&peer.uri).map_err(|source| ConfigError::Peer {
+                what,
+                name: peer.name.clone(),
+                source,
+            })?;
+        }
+    }
+    if config.parents.iter().any(|peer| peer.name == member) {
+        return Err(ConfigError::Value {
+            what: "parent",
+            value: member.to_owned(),
+            accepted: "any member but itself",
+        });
+    }
+    if role != Role::Root && config.parents.is_empty() {
+        return Err(ConfigError::Value {
+            what: "list of parents",
+            value: String::new(),
+            accepted: "at least one parent for a relay or an edge",
+        });
+    }
+    if role == Role::Root
+        && !config.roots.is_empty()
+        && !config.roots.iter().any(|r| r.name == member)
+    {
+        return Err(ConfigError::Value {
+            what: "root",
+            value: member.to_owned(),
+            accepted: "a name in the list of roots",
+        });
+    }
+    Ok(())
+}
+
+fn check_name(what: &'static str, name: &str) -> Result<(), ConfigError> {
+    let fits = (1..=63).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if fits {
+        Ok(())
+    } else {
+        Err(ConfigError::Value {
+            what,
+            value: name.to_owned(),
+            accepted: "a name of 1 to 63 lower-case letters, digits and '-'",
+        })
+    }
+}
+
+fn parse_bytes(text: &str) -> Option<u64> {
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("", 0)];
+    let (digits, shift) = units
+        .iter()
+        .find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)))?;
+    digits.trim().parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(json: &str, more: &[&str]) -> Result<Config, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("edge-7.json");
+        std::fs::write(&path, json).unwrap();
+        let mut arguments = vec![
+            "banyan-relay",
+            "--member",
+            "edge-7",
+            "--role",
+            "edge",
+            "--topology",
+            "quay",
+            "--grpc",
+            "127.0.0.1:1",
+            "--http",
+            "127.0.0.1:2",
+            "--config",
+        ];
+        let path = path.to_str().unwrap();
+        arguments.push(path);
+        arguments.extend(more);
+        Arguments::try_parse_from(arguments)
+            .map_err(|error| error.to_string())?
+            .resolve()
+            .map_err(|error| error.to_string())
+    }
+
+    const GOOD: &str =
+        r#"{"epoch": 7, "parents": [{"name": "mid-0", "uri": "http://127.0.0.1:3"}]}"#;
+
+    #[test]
+    fn sizes_have_binary_units() {
+        assert_eq!(parse_bytes("512MiB"), Some(512 << 20));
+        assert_eq!(parse_bytes("1 GiB"), Some(1 << 30));
+        assert_eq!(parse_bytes("17"), Some(17));
+        assert_eq!(parse_bytes("x"), None);
+        assert_eq!(resolve(GOOD, &[]).unwrap().memory_budget, 512 << 20);
+    }
+
+    #[test]
+    fn bad_input_is_answered_with_the_value_and_what_is_accepted() {
+        for (json, more, parts) in [
+            (r#"{"epok": 1}"#, &[][..], &["edge-7.json", "epok"][..]),
+            (r#"{}"#, &[], &["at least one parent"]),
+            (
+                r#"{"parents": [{"name": "edge-7", "uri": "http://127.0.0.1:3"}]}"#,
+                &[],
+                &["edge-7", "itself"],
+            ),
+            (
+                r#"{"parents": [{"name": "mid-0", "uri": "127.0.0.1:3"}]}"#,
+                &[],
+                &["mid-0", "http://host:port"],
+            ),
+            (
+                r#"{"parents": [{"name": "Mid 0", "uri": "http://127.0.0.1:3"}]}"#,
+                &[],
+                &["Mid 0", "lower-case"],
+            ),
+            (GOOD, &["--memory-budget", "3KiB"], &["3KiB", "16MiB"]),
+            (GOOD, &["--control", "nowhere"], &["nowhere"]),
+        ] {
+            let error = resolve(json, more).unwrap_err();
+            for part in parts {
+                assert!(error.contains(part), "{error}");
+            }
+        }
+    }
+}

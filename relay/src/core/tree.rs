@@ -1,0 +1,191 @@
+//! Where this member stands: who may feed a stream, what is offered, who was heard.
+
+use std::sync::Arc;
+
+use banyan_proto::v1;
+use tokio::sync::watch;
+
+use super::{Core, Role, lock};
+use crate::carrier;
+use crate::clock::Instant;
+use crate::library::CatalogView;
+use crate::origins::BeatError;
+
+/// Parents whose catalogue is followed: warm connections, the primary's and a backup's among them.
+const WARM_PARENTS: usize = 3;
+
+impl Core {
+    /// Ranked parents for a stream.
+    ///
+    /// A relay or an edge: as configured. A root: the roots that rank before it for this stream
+    /// (none for the carrier), then the content servers that hold it, best first. Paths guard
+    /// against circles when two roots see the world differently.
+    pub(crate) fn parents_for(&self, stream: &str) -> Vec<v1::Peer> {
+        let config = self.config();
+        if self.options.role != Role::Root {
+            let me = &self.options.member;
+            return config
+                .parents
+                .iter()
+                .filter(|peer| peer.name != *me)
+                .cloned()
+                .collect();
+        }
+        let mut parents = self.roots_before(stream);
+        let sources = lock(&self.sources);
+        parents.extend(
+            lock(&self.origins).ranked(|name| sources.offers(name, stream), Instant::now()),
+        );
+        parents
+    }
+
+    /// The roots that would rather carry `stream` than this one.
+    fn roots_before(&self, stream: &str) -> Vec<v1::Peer> {
+        let config = self.config();
+        let me = self.options.member.as_str();
+        let names = config
+            .roots
+            .iter()
+            .map(|peer| peer.name.as_str())
+            .chain([me]);
+        carrier::rank(names, stream)
+            .into_iter()
+            .take_while(|name| *name != me)
+            .filter_map(|name| config.roots.iter().find(|peer| peer.name == name).cloned())
+            .collect()
+    }
+
+    /// A better parent that has answered for long enough to return to: roots only.
+    pub(crate) fn preferred_parent(&self, stream: &str, current: &str) -> Option<v1::Peer> {
+        if self.options.role != Role::Root {
+            return None;
+        }
+        let now = Instant::now();
+        let stable = self.options.tuning.stable;
+        let since = lock(&self.connected_since);
+        self.roots_before(stream)
+            .into_iter()
+            .take_while(|peer| peer.name != current)
+            .find(|peer| {
+                since
+                    .get(&peer.name)
+                    .is_some_and(|at| now.saturating_duration_since(*at) >= stable)
+            })
+    }
+
+    pub(crate) fn is_origin(&self, name: &str) -> bool {
+        self.options.role == Role::Root
+            && lock(&self.origins).peers().iter().any(|p| p.name == name)
+    }
+
+    /// Another content server than `name` offers `stream`.
+    pub(crate) fn has_other_source(&self, stream: &str, name: &str) -> bool {
+        let sources = lock(&self.sources);
+        lock(&self.origins)
+            .peers()
+            .iter()
+            .any(|peer| peer.name != name && sources.offers(&peer.name, stream))
+    }
+
+    /// Whose catalogues to follow now.
+    pub(crate) fn catalog_peers(&self) -> Vec<v1::Peer> {
+        let config = self.config();
+        let me = &self.options.member;
+        match self.options.role {
+            Role::Root => {
+                let fellows = config.roots.iter().filter(|peer| peer.name != *me).cloned();
+                let mut peers: Vec<_> = fellows.collect();
+                peers.extend(lock(&self.origins).peers());
+                peers
+            }
+            Role::Relay | Role::Edge => config
+                .parents
+                .iter()
+                .filter(|peer| peer.name != *me)
+                .take(WARM_PARENTS)
+                .cloned()
+                .collect(),
+        }
+    }
+
+    /// A fellow root's offers are not ours to repeat: two roots would keep a stream alive for ever.
+    fn is_fellow_root(&self, name: &str) -> bool {
+        self.options.role == Role::Root && self.config().roots.iter().any(|peer| peer.name == name)
+    }
+
+    // ---- catalogue ----------------------------------------------------------------------------
+
+    pub(crate) fn catalog(&self) -> watch::Receiver<Arc<CatalogView>> {
+        self.catalog.subscribe()
+    }
+
+    pub(crate) fn catalog_connected(&self, name: &str) {
+        lock(&self.down).remove(name);
+        lock(&self.connected_since)
+            .entry(name.to_owned())
+            .or_insert_with(Instant::now);
+    }
+
+    pub(crate) fn catalog_snapshot(&self, name: &str, offers: Vec<v1::Offer>) {
+        if self.is_fellow_root(name) {
+            return;
+        }
+        let refused = lock(&self.sources).snapshot(name, offers);
+        self.counters.offers_refused.add(refused);
+        self.publish_catalog();
+    }
+
+    pub(crate) fn catalog_lost(&self, name: &str) {
+        lock(&self.connected_since).remove(name);
+        lock(&self.down).insert(name.to_owned());
+        lock(&self.sources).disconnected(name);
+        self.publish_catalog();
+    }
+
+    fn publish_catalog(&self) {
+        let sources = lock(&self.sources);
+        self.catalog.send_if_modified(|view| {
+            let next = sources.view(view);
+            let changed = next != **view;
+            if changed {
+                *view = Arc::new(next);
+            }
+            changed
+        });
+    }
+
+    pub(crate) fn is_down(&self, name: &str) -> bool {
+        lock(&self.down).contains(name)
+    }
+
+    pub(crate) fn is_connected(&self, name: &str) -> bool {
+        lock(&self.connected_since).contains_key(name)
+    }
+
+    // ---- beats --------------------------------------------------------------------------------
+
+    pub(crate) fn beat_call_began(&self, source: &str) {
+        lock(&self.origins).call_began(source);
+    }
+
+    pub(crate) fn beat(&self, source: &str, beat: v1::Beat) -> Result<(), BeatError> {
+        let moved = lock(&self.origins).beat(source, beat, Instant::now());
+        match moved {
+            Ok(moved) => {
+                if moved {
+                    self.config_changed.send_modify(|n| *n += 1);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.counters.beats_refused.inc();
+                tracing::warn!(source, %error, "beat refused");
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn root_list(&self) -> Vec<v1::Peer> {
+        self.config().roots.clone()
+    }
+}

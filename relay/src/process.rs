@@ -1,0 +1,80 @@
+//! The process around a relay: arguments, logs, signals, exit codes.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::assembly::{Relay, secret};
+use crate::config::{Arguments, Config};
+
+/// Bad configuration (`EX_USAGE`); a failed start is 1.
+const BAD_CONFIGURATION: u8 = 64;
+
+/// Runs until SIGTERM or SIGINT.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let bad = error.use_stderr();
+            // Nothing can be done about a closed terminal.
+            let _ = error.print();
+            return ExitCode::from(if bad { BAD_CONFIGURATION } else { 0 });
+        }
+    };
+    log();
+    let config = arguments.resolve().map_err(|error| error.to_string());
+    let secret = secret(|name| std::env::var(name).ok());
+    let (config, secret) = match (config, secret) {
+        (Ok(config), Ok(secret)) => (config, secret),
+        (Err(error), _) | (_, Err(error)) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the runtime cannot be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(config, secret)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(config: Config, secret: banyan_proto::trust::RunSecret) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let relay = Relay::bind(config, secret).await?;
+    let shutdown = CancellationToken::new();
+    let running = relay.run(shutdown.clone());
+    tokio::pin!(running);
+    tokio::select! {
+        ended = &mut running => return ended,
+        _ = terminate.recv() => tracing::info!("told to terminate"),
+        _ = interrupt.recv() => tracing::info!("interrupted"),
+    }
+    shutdown.cancel();
+    running.await
+}
+
+fn log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+}

@@ -1,0 +1,114 @@
+//! `Rendezvous.Beat`: content servers tell roots that they live; roots echo at once.
+//!
+//! The identity of the call decides whose beat it is; a beat says nothing of names. A beat that
+//! cannot be true, or that comes again, ends the call with `INVALID_ARGUMENT` and is counted.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use banyan_proto::v1::{self, beat_reply, beat_request, rendezvous_server::Rendezvous};
+use futures::{Stream, StreamExt, stream};
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::core::{Core, Role};
+
+pub struct Listening {
+    core: Arc<Core>,
+}
+
+impl Listening {
+    pub fn new(core: Arc<Core>) -> Listening {
+        Listening { core }
+    }
+}
+
+type Replies = Pin<Box<dyn Stream<Item = Result<v1::BeatReply, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Rendezvous for Listening {
+    type BeatStream = Replies;
+
+    async fn beat(
+        &self,
+        request: Request<Streaming<v1::BeatRequest>>,
+    ) -> Result<Response<Replies>, Status> {
+        Ok(Response::new(
+            listen(self.core.clone(), request.into_inner()).await?,
+        ))
+    }
+}
+
+/// One content server's call: Welcome, then an echo for every beat.
+pub(crate) async fn listen(
+    core: Arc<Core>,
+    mut beats: impl Stream<Item = Result<v1::BeatRequest, Status>> + Send + Unpin + 'static,
+) -> Result<Replies, Status> {
+    if core.options.role != Role::Root {
+        return Err(Status::unimplemented(
+            "only roots listen to content servers",
+        ));
+    }
+    let Some(first) = beats.next().await else {
+        return Err(Status::unauthenticated("call began without Hello"));
+    };
+    let Some(beat_request::Body::Hello(hello)) = first?.body else {
+        return Err(Status::unauthenticated("call began without Hello"));
+    };
+    let identity = core.authenticator().authenticate(Some(&hello)).await?;
+    let source = identity.member;
+    if core.config().roots.iter().any(|root| root.name == source) {
+        core.counters.beats_refused.inc();
+        return Err(Status::permission_denied(format!(
+            "{source:?} is a root; only content servers beat"
+        )));
+    }
+    core.beat_call_began(&source);
+    let welcome = v1::BeatReply {
+        body: Some(beat_reply::Body::Welcome(v1::Welcome {
+            identity: core.member().to_owned(),
+            slot: source.clone(),
+            ..Default::default()
+        })),
+    };
+    let shutdown = core.shutdown.clone();
+    let echoes = stream::unfold(Some((core, beats, source)), |state| async move {
+        let (core, mut beats, source) = state?;
+        match beats.next().await? {
+            Ok(request) => match echo(&core, &source, request) {
+                Ok(reply) => Some((Ok(reply), Some((core, beats, source)))),
+                Err(status) => Some((Err(status), None)),
+            },
+            Err(status) => Some((Err(status), None)),
+        }
+    });
+    Ok(Box::pin(
+        stream::iter([Ok(welcome)])
+            .chain(echoes)
+            .take_until(shutdown.cancelled_owned()),
+    ))
+}
+
+fn echo(core: &Core, source: &str, request: v1::BeatRequest) -> Result<v1::BeatReply, Status> {
+    let beat = match request.body {
+        Some(beat_request::Body::Beat(beat)) => beat,
+        Some(beat_request::Body::Hello(_)) => {
+            core.counters.beats_refused.inc();
+            return Err(Status::invalid_argument(
+                "Hello came twice; a call has one identity",
+            ));
+        }
+        // A body this version does not know.
+        None => v1::Beat::default(),
+    };
+    let (sequence, sent_unix_ns) = (beat.sequence, beat.sent_unix_ns);
+    core.beat(source, beat)
+        .map_err(|error| Status::invalid_argument(error.to_string()))?;
+    Ok(v1::BeatReply {
+        body: Some(beat_reply::Body::Echo(v1::Echo {
+            sequence,
+            sent_unix_ns,
+            echoed_unix_ns: core.clock.unix().as_nanos() as u64,
+            roots: core.root_list(),
+        })),
+    })
+}

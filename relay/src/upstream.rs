@@ -1,0 +1,304 @@
+//! Who feeds a track, as a state machine: Idle → Subscribing → Flowing → Repairing → …
+//!
+//! Pure: events and instants in, orders out. It knows ranked parents by name, when a hop counts as
+//! silent, and when to try whom; it opens no connection. One machine per carried track. Rules:
+//! * a hop is silent when nothing at all came over it for the budget; a timer of our own that fired
+//!   late extends the deadline by that lateness, once per silence;
+//! * our own name in the parent's path, or a parent that repairs for too long, is left;
+//! * a stalled path (every hop alive, no media) is told on and never acted on here;
+//! * every failed parent waits out a backoff with jitter; a round without success is said, so that
+//!   nobody is held in the dark.
+
+use std::time::Duration;
+
+use crate::clock::Instant;
+
+mod parents;
+#[cfg(test)]
+mod tests;
+
+use parents::Parents;
+pub use parents::Tuning;
+
+/// Why a parent was left, or not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Cause {
+    /// The call or the connection failed.
+    Connection,
+    /// Nothing came for longer than the budget.
+    Silence,
+    /// Our own name is in its path.
+    Loop,
+    /// It has been repairing for too long.
+    ParentRepairing,
+    /// It said that it leaves.
+    GoAway,
+    /// It holds another run, or other bytes under our names.
+    Disagreement,
+    /// It is too far behind, or does not know the stream.
+    NotHere,
+    /// It broke the order of positions.
+    Protocol,
+    /// A better parent has come back.
+    Preferred,
+}
+
+impl Cause {
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Cause::Connection => "connection",
+            Cause::Silence => "silence",
+            Cause::Loop => "loop",
+            Cause::ParentRepairing => "parent-repairing",
+            Cause::GoAway => "go-away",
+            Cause::Disagreement => "disagreement",
+            Cause::NotHere => "not-here",
+            Cause::Protocol => "protocol",
+            Cause::Preferred => "preferred",
+        }
+    }
+}
+
+/// What the shell should do now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Open a subscription to this parent. `fresh` = from its live edge, at a boundary.
+    Subscribe { parent: String, fresh: bool },
+    /// Drop the subscription to the parent.
+    Leave { parent: String, cause: Cause },
+    /// A whole round failed: tell whoever waits. The next round begins by itself.
+    Exhausted,
+    /// Nothing until then.
+    Wait(Instant),
+}
+
+/// What the parent's keep-alives tell of the path above it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) path: Vec<String>,
+    pub(crate) flow: Flow,
+}
+
+/// The state of a path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Flow {
+    #[default]
+    Flowing,
+    Repairing {
+        since: Duration,
+    },
+    Stalled,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    Idle,
+    /// Nobody to try before the earliest backoff ends.
+    Resting,
+    Subscribing {
+        parent: String,
+    },
+    Flowing {
+        parent: String,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    me: String,
+    tuning: Tuning,
+    parents: Parents,
+    state: State,
+    /// Since when there has been no live path, for a track that had one or wants one.
+    broken_since: Option<Instant>,
+    last_message: Instant,
+    deadline: Instant,
+    extended: bool,
+    told: Told,
+    leaving: Option<Cause>,
+    exhausted: bool,
+}
+
+impl Upstream {
+    pub(crate) fn new(me: &str, tuning: Tuning, now: Instant) -> Upstream {
+        Upstream {
+            me: me.to_owned(),
+            parents: Parents::new(me, tuning),
+            tuning,
+            state: State::Idle,
+            broken_since: None,
+            last_message: now,
+            deadline: now,
+            extended: false,
+            told: Told::default(),
+            leaving: None,
+            exhausted: false,
+        }
+    }
+
+    /// The ranked parents for the choices to come; the one in use is not left for it.
+    pub(crate) fn rank(&mut self, names: impl IntoIterator<Item = String>) {
+        self.parents.rank(names);
+    }
+
+    /// Demand came.
+    pub(crate) fn start(&mut self, now: Instant) {
+        if self.state == State::Idle {
+            self.state = State::Resting;
+            self.broken_since = Some(now);
+            self.parents.begin_round();
+        }
+    }
+
+    pub(crate) fn parent(&self) -> Option<&str> {
+        match &self.state {
+            State::Subscribing { parent } | State::Flowing { parent } => Some(parent),
+            State::Idle | State::Resting => None,
+        }
+    }
+
+    pub(crate) fn is_flowing(&self) -> bool {
+        matches!(self.state, State::Flowing { .. })
+    }
+
+    /// Time since the last message on the hop.
+    pub(crate) fn silence(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.last_message)
+    }
+
+    /// What this member tells its children: the path through it, and its state.
+    pub(crate) fn told(&self, now: Instant) -> Told {
+        let mut path = match self.state {
+            State::Subscribing { .. } | State::Flowing { .. } => self.told.path.clone(),
+            _ => Vec::new(),
+        };
+        path.push(self.me.clone());
+        let flow = match self.broken_since {
+            Some(since) => Flow::Repairing {
+                since: now.saturating_duration_since(since),
+            },
+            None => self.told.flow,
+        };
+        Told { path, flow }
+    }
+
+    // ---- events -------------------------------------------------------------------------------
+
+    /// Any message came over the hop.
+    pub(crate) fn on_message(&mut self, now: Instant) {
+        self.last_message = now;
+        self.extended = false;
+        self.deadline = now + self.tuning.silence;
+    }
+
+    /// The parent described the track: the path is live.
+    pub(crate) fn on_flowing(&mut self, now: Instant) {
+        if let State::Subscribing { parent } = &self.state {
+            self.parents.succeeded(parent, now);
+            self.state = State::Flowing {
+                parent: parent.clone(),
+            };
+            self.broken_since = None;
+            self.exhausted = false;
+        }
+    }
+
+    /// The parent told of its path. True when our own telling changes.
+    pub(crate) fn on_told(&mut self, told: Told) -> bool {
+        if told.path.contains(&self.me) {
+            self.leaving = Some(Cause::Loop);
+        } else if let Flow::Repairing { since } = told.flow
+            && since > self.tuning.repair_limit
+        {
+            self.leaving = Some(Cause::ParentRepairing);
+        }
+        let changed = told.path != self.told.path
+            || std::mem::discriminant(&told.flow) != std::mem::discriminant(&self.told.flow);
+        self.told = told;
+        changed
+    }
+
+    /// The subscription to the current parent failed or has to be left.
+    pub(crate) fn on_failure(&mut self, cause: Cause) {
+        self.leaving.get_or_insert(cause);
+    }
+
+    /// The shell swapped to `parent` while the old one still flowed.
+    pub(crate) fn on_swapped(&mut self, parent: &str, now: Instant) {
+        self.parents.succeeded(parent, now);
+        self.state = State::Flowing {
+            parent: parent.to_owned(),
+        };
+        self.told = Told::default();
+        self.leaving = None;
+        self.on_message(now);
+    }
+
+    /// A parent tried beside the current one did not work out.
+    pub(crate) fn on_candidate_failed(&mut self, parent: &str, now: Instant) {
+        self.parents.failed(parent, Cause::Connection, now);
+    }
+
+    /// The best parent that could be tried beside the current one.
+    pub(crate) fn candidate(&self, now: Instant) -> Option<String> {
+        self.parents.other_than(self.parent()?, now)
+    }
+
+    /// What to do now. Call again after acting, until it says `Wait`.
+    pub(crate) fn poll(&mut self, now: Instant) -> Order {
+        match &self.state {
+            State::Idle => return Order::Wait(now + self.tuning.idle_poll),
+            State::Subscribing { parent } | State::Flowing { parent } => {
+                let parent = parent.clone();
+                if self.leaving.is_none() && now >= self.deadline {
+                    self.judge_silence(now);
+                }
+                if let Some(cause) = self.leaving.take() {
+                    self.parents.failed(&parent, cause, now);
+                    if self.broken_since.is_none() {
+                        self.broken_since = Some(now);
+                        self.parents.begin_round();
+                        self.parents.tried(&parent);
+                    }
+                    self.state = State::Resting;
+                    self.told = Told::default();
+                    return Order::Leave { parent, cause };
+                }
+                return Order::Wait(self.deadline);
+            }
+            State::Resting => {}
+        }
+        if let Some((parent, fresh)) = self.parents.next(now) {
+            self.state = State::Subscribing {
+                parent: parent.clone(),
+            };
+            self.told = Told::default();
+            self.on_message(now);
+            self.deadline = now + self.tuning.first_message;
+            return Order::Subscribe { parent, fresh };
+        }
+        if !self.exhausted {
+            self.exhausted = true;
+            return Order::Exhausted;
+        }
+        self.parents.begin_round();
+        let until = self.parents.earliest(now);
+        if until <= now {
+            self.exhausted = false;
+            return Order::Wait(now + self.tuning.backoff_minimum);
+        }
+        self.exhausted = true;
+        Order::Wait(until)
+    }
+
+    fn judge_silence(&mut self, now: Instant) {
+        let lateness = now.saturating_duration_since(self.deadline);
+        if lateness > self.tuning.timer_slack && !self.extended {
+            // We were late ourselves: what came meanwhile has not been read yet.
+            self.extended = true;
+            self.deadline = now + lateness.min(self.tuning.silence);
+        } else {
+            self.leaving = Some(Cause::Silence);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Ranked parents with backoff: who may be tried, and who failed how.
+
+use std::time::Duration;
+
+use super::Cause;
+use crate::clock::Instant;
+
+/// Times that rule a hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// A parent sends at least every 100 ms; three missed and it is left. Less would take a busy
+    /// sender for a dead one, more delays repair past half a second.
+    pub silence: Duration,
+    /// The first message of a subscription may need a connection first.
+    pub first_message: Duration,
+    /// A parent that repairs longer than this is left, although it answers.
+    pub repair_limit: Duration,
+    /// First and longest wait before a failed parent is tried again.
+    pub backoff_minimum: Duration,
+    pub backoff_maximum: Duration,
+    /// Timers are this exact on an idle machine.
+    pub timer_slack: Duration,
+    /// How long a better parent must have answered before a root returns to it.
+    pub stable: Duration,
+    pub idle_poll: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Tuning {
+        Tuning {
+            silence: Duration::from_millis(300),
+            first_message: Duration::from_millis(500),
+            repair_limit: Duration::from_millis(1500),
+            backoff_minimum: Duration::from_millis(100),
+            backoff_maximum: Duration::from_secs(5),
+            timer_slack: Duration::from_millis(5),
+            stable: Duration::from_secs(10),
+            idle_poll: Duration::from_secs(3600),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Parent {
+    name: String,
+    failures: u32,
+    not_before: Option<Instant>,
+    /// Tried in this round.
+    tried: bool,
+    /// Answered that its run or bytes are not ours.
+    disagrees: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Parents {
+    tuning: Tuning,
+    ranked: Vec<Parent>,
+    /// Jitter: a small deterministic generator, seeded by this member's name.
+    seed: u64,
+}
+
+impl Parents {
+    pub(crate) fn new(me: &str, tuning: Tuning) -> Parents {
+        Parents {
+            tuning,
+            ranked: Vec::new(),
+            seed: crate::carrier::weight(me, "jitter") | 1,
+        }
+    }
+
+    /// Takes a new ranking; what is known of parents that stay is kept.
+    pub(crate) fn rank(&mut self, names: impl IntoIterator<Item = String>) {
+        let mut old = std::mem::take(&mut self.ranked);
+        for name in names {
+            if self.ranked.iter().any(|parent| parent.name == name) {
+                continue;
+            }
+            let known = old.iter().position(|parent| parent.name == name);
+            self.ranked.push(match known {
+                Some(at) => old.swap_remove(at),
+                None => Parent {
+                    name,
+                    failures: 0,
+                    not_before: None,
+                    tried: false,
+                    disagrees: false,
+                },
+            });
+        }
+    }
+
+    pub(crate) fn begin_round(&mut self) {
+        for parent in &mut self.ranked {
+            parent.tried = false;
+            parent.disagrees = false;
+        }
+    }
+
+    pub(crate) fn tried(&mut self, name: &str) {
+        if let Some(parent) = self.find(name) {
+            parent.tried = true;
+        }
+    }
+
+    /// The best parent not tried in this round and not resting; when none is left, one that
+    /// disagrees, to be joined afresh at a boundary.
+    pub(crate) fn next(&mut self, now: Instant) -> Option<(String, bool)> {
+        let ready = |parent: &&mut Parent| parent.not_before.is_none_or(|at| at <= now);
+        if let Some(parent) = self
+            .ranked
+            .iter_mut()
+            .filter(|parent| !parent.tried)
+            .find(ready)
+        {
+            parent.tried = true;
+            return Some((parent.name.clone(), false));
+        }
+        let parent = self.ranked.iter_mut().find(|parent| parent.disagrees)?;
+        parent.disagrees = false;
+        Some((parent.name.clone(), true))
+    }
+
+    pub(crate) fn other_than(&self, current: &str, now: Instant) -> Option<String> {
+        self.ranked
+            .iter()
+            .find(|parent| parent.name != current && parent.not_before.is_none_or(|at| at <= now))
+            .map(|parent| parent.name.clone())
+    }
+
+    pub(crate) fn succeeded(&mut self, name: &str, _now: Instant) {
+        if let Some(parent) = self.find(name) {
+            parent.failures = 0;
+            parent.not_before = None;
+        }
+    }
+
+    pub(crate) fn failed(&mut self, name: &str, cause: Cause, now: Instant) {
+        let jitter = self.jitter();
+        let Tuning {
+            backoff_minimum,
+            backoff_maximum,
+            ..
+        } = self.tuning;
+        if let Some(parent) = self.find(name) {
+            parent.disagrees = cause == Cause::Disagreement;
+            parent.failures = (parent.failures + 1).min(16);
+            let backoff = backoff_minimum
+                .saturating_mul(1 << (parent.failures - 1))
+                .min(backoff_maximum);
+            // Between one and one and a half times the backoff: orphans do not come back in step.
+            parent.not_before = Some(now + backoff + backoff.mul_f64(jitter / 2.0));
+        }
+    }
+
+    /// When the first parent may be tried again; `now` when there is none at all.
+    pub(crate) fn earliest(&self, now: Instant) -> Instant {
+        self.ranked
+            .iter()
+            .map(|parent| parent.not_before.unwrap_or(now))
+            .min()
+            .unwrap_or(now)
+    }
+
+    fn find(&mut self, name: &str) -> Option<&mut Parent> {
+        self.ranked.iter_mut().find(|parent| parent.name == name)
+    }
+
+    /// In [0, 1): xorshift.
+    fn jitter(&mut self) -> f64 {
+        self.seed ^= self.seed << 13;
+        self.seed ^= self.seed >> 7;
+        self.seed ^= self.seed << 17;
+        (self.seed >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
