@@ -172,10 +172,9 @@ impl Run {
                 false,
             );
         }
-        if self.fill(position) {
-            (Arrival::OutOfOrder, true)
-        } else {
-            (Arrival::Repeated, false)
+        match self.fill(position) {
+            Some(counted) => (Arrival::OutOfOrder, counted),
+            None => (Arrival::Repeated, false),
         }
     }
 
@@ -199,24 +198,22 @@ impl Run {
         }
     }
 
-    /// Takes `position` out of the hole it lies in.
-    fn fill(&mut self, position: Position) -> bool {
-        let Some((&from, &(to, parts))) = self.holes.range(..=position).next_back() else {
-            return false;
-        };
+    /// Takes `position` out of the hole it lies in; says whether it had been counted as lost, which
+    /// a part beyond the assumed length of its segment had not.
+    fn fill(&mut self, position: Position) -> Option<bool> {
+        let (&from, &(to, parts)) = self.holes.range(..=position).next_back()?;
         if position >= to {
-            return false;
+            return None;
         }
         self.holes.remove(&from);
         if from < position {
             self.holes.insert(from, (position, parts));
         }
-        let after =
-            position.next(position.number < to.number && position.part.saturating_add(1) >= parts);
+        let after = position.next(false);
         if after < to {
             self.holes.insert(after, (to, parts));
         }
-        true
+        Some(position.number == to.number || position.part < parts)
     }
 }
 

@@ -69,7 +69,7 @@ fn decode(chunk: &[u8]) -> (Moof, Vec<(Sample, Vec<u8>)>) {
             let sample = Sample {
                 size,
                 duration: entry.duration.or(tfhd.default_sample_duration).unwrap(),
-                composition_offset: entry.cts.unwrap_or(0) as i32,
+                composition_offset: i32::try_from(entry.cts.unwrap_or(0)).unwrap(),
                 sync: flags & 0x1_0000 == 0,
             };
             (sample, bytes)
@@ -283,6 +283,11 @@ fn malformed_chunks_are_refused_with_what_is_wrong() {
             "box at byte 100 is cut short: it has to end within {} bytes",
             good.len() - 1
         )
+    );
+    let undersized = [&7u32.to_be_bytes(), b"moof".as_slice()].concat();
+    assert_eq!(
+        sentence(&undersized),
+        "box at byte 0 says it is 7 bytes long: at least its header is accepted"
     );
     let twice = [good.clone(), good.clone()].concat();
     assert_eq!(

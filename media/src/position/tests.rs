@@ -99,6 +99,17 @@ fn a_late_chunk_is_out_of_order_and_no_longer_lost_and_then_repeated() {
 }
 
 #[test]
+fn a_late_part_that_was_never_counted_as_lost_recovers_nothing() {
+    let mut ledger = ledger(&[(1, 0), (2, 0)]);
+    assert_eq!(ledger.counts().lost, 1, "the part after 1.0");
+    assert_eq!(record(&mut ledger, 1, 2), Arrival::OutOfOrder);
+    assert_eq!(ledger.counts().lost, 1);
+    assert_eq!(record(&mut ledger, 1, 2), Arrival::Repeated);
+    assert_eq!(record(&mut ledger, 1, 1), Arrival::OutOfOrder);
+    assert_eq!(ledger.counts().lost, 0);
+}
+
+#[test]
 fn whole_segments_are_counted_one_by_one() {
     let mut ledger = Ledger::new();
     let arrivals: Vec<Arrival> = [5, 6, 9, 7, 7, 10]

@@ -119,3 +119,15 @@ fn a_stored_timeline_that_breaks_a_rule_is_refused() {
         assert!(error.starts_with("timeline is not possible: "), "{error}");
     }
 }
+
+#[test]
+fn a_segment_is_never_shorter_than_a_second() {
+    // 22 frames would need no pad, but numbers would outrun the clock.
+    let packaging = Packaging {
+        segment_ms: 1000,
+        part_ms: 200,
+        window_segments: 6,
+    };
+    let chosen = Timeline::choose(FrameRate { num: 25, den: 1 }, 44, &packaging, None).unwrap();
+    assert_eq!((chosen.frames_per_segment, chosen.segments), (25, 2));
+}
