@@ -39,18 +39,11 @@ impl Prepared {
     }
 }
 
-/// The asset whose run is `run`.
-#[track_caller]
-pub fn find(cache: &Path, stream: &str, run: &str, epoch: u64) -> Prepared {
+/// The asset whose run is `run`, once it is prepared to its end.
+pub fn find(cache: &Path, stream: &str, run: &str, epoch: u64) -> Option<Prepared> {
     all(cache)
         .into_iter()
         .find(|prepared| run_id(stream, &prepared.asset.key, epoch) == run)
-        .unwrap_or_else(|| {
-            panic!(
-                "no asset of run {run} of {stream} at epoch {epoch} in {}",
-                cache.display()
-            )
-        })
 }
 
 /// Every asset below a cache folder.

@@ -5,6 +5,7 @@ mod launched;
 mod setup;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,11 +13,13 @@ use serde_json::Value;
 pub use launched::Launched;
 pub use setup::{Restart, Setup};
 
-use crate::asset;
 use crate::http::{self, Response};
 use crate::play::Playing;
 use crate::record::{Event, LinkRow};
+use crate::{asset, wait_for};
 
+/// From an offer to the end of preparation.
+const PREPARED: Duration = Duration::from_secs(180);
 /// A run secret of the tests' own, so that they can speak to members as a member.
 const SECRET: &str = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e";
 
@@ -184,10 +187,16 @@ impl Overlay {
         crate::record::events(&self.work.path().join("record"))
     }
 
-    /// The prepared asset of a stream's run.
+    /// The asset of a stream's run; a stream may be offered before all of it is prepared.
     #[track_caller]
     pub fn asset(&self, stream: &str, run: &str, epoch: u64) -> asset::Prepared {
-        asset::find(&self.cache, stream, run, epoch)
+        let what = format!(
+            "an asset of run {run} of {stream} at epoch {epoch} in {}",
+            self.cache().display()
+        );
+        wait_for(&what, PREPARED, || {
+            asset::find(self.cache(), stream, run, epoch)
+        })
     }
 }
 
