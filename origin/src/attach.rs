@@ -1,0 +1,150 @@
+//! The control plane, when there is one: reports go up once a second, newer configuration comes down.
+//!
+//! Its absence changes nothing: the server runs on what it has.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use banyan_proto::transport;
+use banyan_proto::v1::{self, attach_reply, attach_request, control_client::ControlClient};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use crate::beat::Backoff;
+use crate::config::{self, Settings};
+use crate::status::Member;
+
+/// The task that keeps attached.
+pub(crate) struct Attachment {
+    pub(crate) uri: String,
+    pub(crate) member: Arc<Member>,
+    pub(crate) settings: watch::Sender<Arc<Settings>>,
+    /// Newest plan applied.
+    pub(crate) plan: (u64, u64),
+}
+
+impl Attachment {
+    pub(crate) async fn run(mut self) {
+        let mut backoff = Backoff::new();
+        let mut told = false;
+        loop {
+            let began = Instant::now();
+            let ended = self.attach().await;
+            let reason = ended.err().map_or_else(
+                || "the call ended".to_owned(),
+                |status| status.message().to_owned(),
+            );
+            // Control may be away for long; once per absence is enough.
+            if !told || began.elapsed() > TELL_AGAIN {
+                tracing::info!(control = self.uri, reason, "not attached; going on without");
+                told = true;
+            }
+            backoff.wait(began.elapsed()).await;
+        }
+    }
+
+    async fn attach(&mut self) -> Result<(), Status> {
+        let endpoint =
+            transport::endpoint(&self.uri).map_err(|e| Status::invalid_argument(e.to_string()))?;
+        let channel = endpoint
+            .connect()
+            .await
+            .map_err(|e| Status::unavailable(e.to_string()))?;
+        let (send, receive) = mpsc::channel(QUEUED);
+        let _ = send.try_send(request(attach_request::Body::Hello(self.member.hello())));
+        let mut client = ControlClient::new(channel);
+        let call = client.attach(ReceiverStream::new(receive));
+        let mut replies = tokio::time::timeout(ANSWER, call)
+            .await
+            .map_err(|_| Status::deadline_exceeded("control did not answer"))??
+            .into_inner();
+        let mut ticks = tokio::time::interval(REPORT_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut sequence = 0;
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {
+                    sequence += 1;
+                    let report = self.member.report(sequence);
+                    if send.try_send(request(attach_request::Body::Report(report))).is_err() {
+                        return Err(Status::deadline_exceeded("control takes no reports"));
+                    }
+                }
+                reply = replies.message() => match reply?.and_then(|reply| reply.body) {
+                    Some(attach_reply::Body::Welcome(welcome)) => {
+                        if let Some(config) = welcome.config
+                            && let Err(reason) = self.accept(config)
+                        {
+                            tracing::warn!(reason, "configuration from control refused");
+                        }
+                    }
+                    Some(attach_reply::Body::Plan(plan)) => {
+                        let ack = self.plan(plan);
+                        let _ = send.try_send(request(attach_request::Body::Ack(ack)));
+                    }
+                    Some(attach_reply::Body::Drain(_)) => self.member.drain(),
+                    None => return Ok(()),
+                },
+            }
+        }
+    }
+
+    /// Applies a newer plan as a whole, or refuses it as a whole with the reason.
+    fn plan(&mut self, plan: v1::Plan) -> v1::PlanAck {
+        let (term, version) = (plan.term, plan.version);
+        let ack = |accepted, reason| v1::PlanAck {
+            term,
+            version,
+            accepted,
+            reason,
+        };
+        if (term, version) <= self.plan {
+            return ack(
+                false,
+                format!(
+                    "plan {term}/{version} is not newer than {}/{}",
+                    self.plan.0, self.plan.1
+                ),
+            );
+        }
+        match plan.config.map_or(Ok(()), |config| self.accept(config)) {
+            Ok(()) => {
+                self.plan = (term, version);
+                ack(true, String::new())
+            }
+            Err(reason) => ack(false, reason),
+        }
+    }
+
+    /// An older or equal generation is no error: what runs is at least as new.
+    fn accept(&self, config: v1::Config) -> Result<(), String> {
+        if config.generation <= self.settings.borrow().generation {
+            return Ok(());
+        }
+        let settings = config::check(config, self.member.topology()).map_err(|e| e.to_string())?;
+        if settings.wanted.epoch != self.settings.borrow().wanted.epoch {
+            return Err(format!(
+                "epoch {} differs from {}; it stays for the life of a stream",
+                settings.wanted.epoch,
+                self.settings.borrow().wanted.epoch
+            ));
+        }
+        tracing::info!(
+            generation = settings.generation,
+            "newer configuration applied"
+        );
+        self.settings.send_replace(Arc::new(settings));
+        Ok(())
+    }
+}
+
+fn request(body: attach_request::Body) -> v1::AttachRequest {
+    v1::AttachRequest { body: Some(body) }
+}
+
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+const ANSWER: Duration = Duration::from_secs(3);
+const TELL_AGAIN: Duration = Duration::from_secs(10);
+const QUEUED: usize = 8;
