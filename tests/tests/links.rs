@@ -20,7 +20,7 @@ fn each_link_carries_each_position_once_and_only_what_is_watched() {
     let overlay = Overlay::from("examples/campus.yaml").record().up();
     watch.lap("ready");
     let edges = overlay.edges();
-    let stream = overlay.announcement().streams[0].clone();
+    let stream = "clock".to_owned();
     let ladder = Ladder::of(&edges[0], &stream);
     let url = |edge: &String| format!("{edge}/{stream}/index.m3u8");
 

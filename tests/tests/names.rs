@@ -25,7 +25,7 @@ fn one_name_means_the_same_bytes_everywhere() {
     watch.lap("ready");
     let edges = overlay.edges();
     assert_eq!(edges.len(), 4);
-    let stream = overlay.announcement().streams[0].clone();
+    let stream = "clock".to_owned();
     let tracks = tracks(&edges[0], &stream);
     assert!(tracks.len() >= 3, "two renditions and audio: {tracks:?}");
     let topology = overlay.stream(&stream);

@@ -66,7 +66,7 @@ fn survive(name: &'static str, event: &str, victim: impl Fn(&Overlay, &str) -> S
         .restart(Restart::Never)
         .up();
     watch.lap("ready");
-    let stream = overlay.announcement().streams[0].clone();
+    let stream = "clock".to_owned();
     let edges = overlay.edges();
 
     let mut viewers: Vec<(String, Playing)> = edges
