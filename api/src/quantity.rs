@@ -30,9 +30,6 @@ macro_rules! quantity {
             /// What is accepted, as the end of a sentence.
             pub const ACCEPTED: &'static str = $accepted;
 
-            fn refuse(&self) -> QuantityError {
-                QuantityError { value: self.0.clone(), accepted: Self::ACCEPTED }
-            }
         }
 
         impl From<&str> for $name {
@@ -107,7 +104,7 @@ impl TimeSpan {
         while !rest.is_empty() {
             let (number, after) = leading_number(rest)
                 .filter(|_| terms < 4)
-                .ok_or_else(|| self.refuse())?;
+                .ok_or_else(|| refuse(&self.0, Self::ACCEPTED))?;
             let unit = after
                 .find(|c: char| c.is_ascii_digit())
                 .map_or(after, |end| &after[..end]);
@@ -116,17 +113,17 @@ impl TimeSpan {
                 "s" => 1_000,
                 "m" => 60_000,
                 "h" => 3_600_000,
-                _ => return Err(self.refuse()),
+                _ => return Err(refuse(&self.0, Self::ACCEPTED)),
             };
             total = number
                 .checked_mul(factor)
                 .and_then(|n| total.checked_add(n))
-                .ok_or_else(|| self.refuse())?;
+                .ok_or_else(|| refuse(&self.0, Self::ACCEPTED))?;
             rest = &after[unit.len()..];
             terms += 1;
         }
         if terms == 0 {
-            Err(self.refuse())
+            Err(refuse(&self.0, Self::ACCEPTED))
         } else {
             Ok(total)
         }
@@ -136,7 +133,8 @@ impl TimeSpan {
 impl LinkDelay {
     /// The delay in microseconds.
     pub fn micros(&self) -> Result<u64, QuantityError> {
-        scaled(&self.0, &[("us", 1), ("ms", 1_000), ("s", 1_000_000)]).ok_or_else(|| self.refuse())
+        scaled(&self.0, &[("us", 1), ("ms", 1_000), ("s", 1_000_000)])
+            .ok_or_else(|| refuse(&self.0, Self::ACCEPTED))
     }
 }
 
@@ -153,7 +151,7 @@ impl BitRate {
             ],
         )
         .filter(|rate| *rate > 0)
-        .ok_or_else(|| self.refuse())
+        .ok_or_else(|| refuse(&self.0, Self::ACCEPTED))
     }
 }
 
@@ -173,30 +171,40 @@ impl ByteSize {
         ];
         scaled(&self.0, &UNITS)
             .filter(|size| *size > 0)
-            .ok_or_else(|| self.refuse())
+            .ok_or_else(|| refuse(&self.0, Self::ACCEPTED))
     }
 }
 
 impl Percentage {
     /// The share in thousandths of a percent (parts per 100 000).
     pub fn per_hundred_thousand(&self) -> Result<u32, QuantityError> {
-        let number = self.0.strip_suffix('%').ok_or_else(|| self.refuse())?;
+        let number = self
+            .0
+            .strip_suffix('%')
+            .ok_or_else(|| refuse(&self.0, Self::ACCEPTED))?;
         let (whole, decimals) = number.split_once('.').unwrap_or((number, "0"));
         let digits =
             |text: &str| (1..=3).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
         if !digits(whole) || !digits(decimals) {
-            return Err(self.refuse());
+            return Err(refuse(&self.0, Self::ACCEPTED));
         }
-        let whole: u32 = whole.parse().map_err(|_| self.refuse())?;
+        let whole: u32 = whole.parse().map_err(|_| refuse(&self.0, Self::ACCEPTED))?;
         let decimals: u32 = format!("{decimals:0<3}")
             .parse()
-            .map_err(|_| self.refuse())?;
+            .map_err(|_| refuse(&self.0, Self::ACCEPTED))?;
         let share = whole * 1_000 + decimals;
         if share <= 100_000 {
             Ok(share)
         } else {
-            Err(self.refuse())
+            Err(refuse(&self.0, Self::ACCEPTED))
         }
+    }
+}
+
+fn refuse(value: &str, accepted: &'static str) -> QuantityError {
+    QuantityError {
+        value: value.to_owned(),
+        accepted,
     }
 }
 

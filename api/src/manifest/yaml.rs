@@ -16,11 +16,14 @@ pub(super) fn documents(text: &str) -> (Vec<Document>, Option<String>) {
     let mut documents = Vec::new();
     for (index, part) in serde_yaml_ng::Deserializer::from_str(text).enumerate() {
         let number = index + 1;
-        match Value::deserialize(part) {
+        // Through YAML's own value, which refuses a key that stands twice; JSON's would take the last.
+        let read = serde_yaml_ng::Value::deserialize(part).map_err(|error| error.to_string());
+        match read.and_then(|value| serde_json::to_value(value).map_err(|error| error.to_string()))
+        {
             Ok(Value::Null) => {}
             Ok(value) => documents.push(Document { number, value }),
-            Err(error) => {
-                let reason = error.to_string().replace('\n', " ");
+            Err(reason) => {
+                let reason = reason.replace('\n', " ");
                 return (
                     documents,
                     Some(format!("is not YAML (document {number}): {reason}")),

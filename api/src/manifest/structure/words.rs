@@ -139,7 +139,7 @@ pub(super) fn did_you_mean(word: &str, accepted: &[&str]) -> String {
         .map(|known| (distance(&lower, &known.to_lowercase()), *known))
         .min();
     match closest {
-        Some((steps, known)) if steps <= 1 + known.len() / 5 => format!(", did you mean {known}"),
+        Some((steps, known)) if steps <= 1 + known.len() / 4 => format!(", did you mean {known}"),
         _ => String::new(),
     }
 }
