@@ -4,8 +4,9 @@
  * While it runs: POST /mock/scene/NAME changes the scene, POST /mock/edge/N/off|on
  * kills and revives an edge, POST /mock/control/off|on the API (the page stays).
  */
+import { once } from "node:events";
 import { createReadStream } from "node:fs";
-import { mkdtemp, rm, stat } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { extname, join, normalize } from "node:path";
@@ -106,21 +107,30 @@ const control = createServer((request, response) => {
   return void send(response, DIST, pathname === "/" ? "index.html" : pathname);
 });
 
-const loop = await prepare(folder);
-let publisher = await publish(folder, loop);
-for (const server of servers) server.on();
-control.listen(port, "127.0.0.1", () => console.log(`page http://127.0.0.1:${port}/ scene ${state.scene}`));
-const beat = setInterval(() => {
-  state.tick += 1;
-  for (const listener of listeners) listener.write(event());
-}, 1_000);
+let publisher = null;
+let beat;
 
 async function leave() {
   clearInterval(beat);
-  publisher?.kill();
-  publisher = null;
+  if (publisher?.exitCode === null) {
+    publisher.kill();
+    await once(publisher, "exit");
+  }
   await rm(folder, { recursive: true, force: true });
   process.exit(0);
 }
 process.on("SIGINT", leave);
 process.on("SIGTERM", leave);
+
+const loop = await prepare(folder);
+publisher = await publish(folder, loop);
+for (const server of servers) server.on();
+// A stream is on offer once three segments of it are.
+while (!(await readFile(join(folder, "live", "720p.m3u8"), "utf8").catch(() => "")).includes("720p2.m4s")) {
+  await new Promise((resolve) => setTimeout(resolve, 200));
+}
+control.listen(port, "127.0.0.1", () => console.log(`page http://127.0.0.1:${port}/ scene ${state.scene}`));
+beat = setInterval(() => {
+  state.tick += 1;
+  for (const listener of listeners) listener.write(event());
+}, 1_000);

@@ -104,7 +104,8 @@ export function health(state: State): { readonly word: Health; readonly why: str
   if (orphan.length > 0 && starting.length === 0) {
     return { word: "degraded", why: `${orphan[0]?.title ?? "a stream"} has no content server` };
   }
-  if (starting.length > 0 || members.length === 0) {
+  if (members.length === 0) return { word: "starting", why: "no member has joined" };
+  if (starting.length > 0) {
     return { word: "starting", why: `${members.length - starting.length} of ${members.length} members ready` };
   }
   return { word: "healthy", why: `all ${members.length} members ready` };

@@ -48,39 +48,44 @@ export function Tree({ topology, stream, here, stale }: Props) {
         <h2 id="tree-title">The tree{stream && <span class="of"> of {stream.title}</span>}</h2>
         <Legend spares={drawing.curves.some((curve) => curve.kind === "spare")} />
       </div>
-      <div
-        class={`tree-frame${stale ? " stale" : ""}${hides}`}
-        ref={frame}
-        onScroll={look}
-        {...(scrolls ? { tabIndex: 0, role: "region" as const, "aria-label": "The tree, scrolls sideways" } : {})}
-      >
-        <svg
-          class="tree"
-          role="img"
-          aria-label={describe(topology, name)}
-          viewBox={`0 0 ${drawing.width} ${drawing.height}`}
-          width={drawing.width}
-          height={drawing.height}
-        >
-          {drawing.curves.map((curve) => (
-            <Root key={curve.key} curve={curve} />
-          ))}
+      <div class="tree-plot">
+        {/* Outside of what scrolls, so that a tier keeps its name. */}
+        <div class="tiers" aria-hidden="true">
           {drawing.rows.map((row) => (
-            <text key={row.key} class="row-label" x={2} y={row.y + 12}>
+            <span key={row.key} style={{ top: `${row.y - 3}px` }}>
               {row.label}
-            </text>
+            </span>
           ))}
-          {drawing.rows.flatMap((row) =>
-            row.boxes.map((box) => (
-              <Node key={box.member.name} box={box} origin={origins.get(box.member.name)} stream={stream} />
-            )),
-          )}
-          {drawing.curves.map((curve) => curve.label && (
-            <text key={curve.key} class={`rate ${curve.kind}`} x={curve.label.x} y={curve.label.y}>
-              {rate(curve.bytesPerSecond)}
-            </text>
-          ))}
-        </svg>
+        </div>
+        <div
+          class={`tree-frame${stale ? " stale" : ""}${hides}`}
+          ref={frame}
+          onScroll={look}
+          {...(scrolls ? { tabIndex: 0, role: "region" as const, "aria-label": "The tree, scrolls sideways" } : {})}
+        >
+          <svg
+            class="tree"
+            role="img"
+            aria-label={describe(topology, name)}
+            viewBox={`0 0 ${drawing.width} ${drawing.height}`}
+            width={drawing.width}
+            height={drawing.height}
+          >
+            {drawing.curves.map((curve) => (
+              <Root key={curve.key} curve={curve} />
+            ))}
+            {drawing.rows.flatMap((row) =>
+              row.boxes.map((box) => (
+                <Node key={box.member.name} box={box} origin={origins.get(box.member.name)} stream={stream} />
+              )),
+            )}
+            {drawing.curves.map((curve) => curve.label && (
+              <text key={curve.key} class={`rate ${curve.kind}`} x={curve.label.x} y={curve.label.y}>
+                {rate(curve.bytesPerSecond)}
+              </text>
+            ))}
+          </svg>
+        </div>
       </div>
     </>
   );
