@@ -28,6 +28,8 @@ pub mod process;
 pub mod record;
 pub mod rendezvous;
 pub mod serve;
+#[cfg(test)]
+mod sim;
 pub mod status;
 mod store;
 #[cfg(test)]

@@ -1,0 +1,8 @@
+//! Simulations: whole overlays in one process, in virtual time.
+
+mod bounds;
+mod late;
+mod refuse;
+mod repair;
+mod socket;
+mod tree;
