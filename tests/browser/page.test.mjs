@@ -81,6 +81,20 @@ describe("the page", { skip: lacking ?? false, timeout: 240_000 }, () => {
     await page.context().close();
   });
 
+  test("leaves an edge that accepts requests and never answers", async () => {
+    const page = await open();
+    await playing(page, 2);
+    const { edge } = await stats(page);
+    await order(`edge/${edge.slice(-1)}/mute`);
+    await until(page, () => window.__banyan.stats().switches.length > 0, 20);
+    await playing(page, 10);
+    await order(`edge/${edge.slice(-1)}/on`);
+    const { switches } = await stats(page);
+    assert.equal(switches[0].why, "no answer");
+    assert.ok((await record(page)).lost_s <= LOST_S);
+    await page.context().close();
+  });
+
   test("goes on while the control plane is away, says so, and finds it again", async () => {
     const page = await open();
     await playing(page, 1);

@@ -1,8 +1,8 @@
 /**
  * Serves web/dist, the control plane's API and four edges on one machine, without
  * a tree: `npm run mock -- [--port 5180] [--scene campus]`.
- * While it runs: POST /mock/scene/NAME changes the scene, POST /mock/edge/N/off|on
- * kills and revives an edge, POST /mock/control/off|on the API (the page stays).
+ * While it runs: POST /mock/scene/NAME changes the scene, POST /mock/edge/N/off|on|mute
+ * kills, revives and silences an edge, POST /mock/control/off|on the API (the page stays).
  */
 import { once } from "node:events";
 import { createReadStream } from "node:fs";
@@ -51,9 +51,16 @@ const CORS = { "access-control-allow-origin": "*", "cache-control": "no-store" }
 class EdgeServer {
   #server;
   #sockets = new Set();
+  #mute = false;
   constructor(n) { this.n = n; }
+  mute() {
+    this.#mute = true;
+  }
   on() {
+    this.#mute = false;
+    if (this.#server?.listening) return;
     this.#server = createServer((request, response) => {
+      if (this.#mute) return;
       const [, , rest] = /^\/([a-z0-9-]+)\/(.+)$/.exec(new URL(request.url, "http://x").pathname) ?? [];
       if (rest === undefined) return void response.writeHead(404, CORS).end();
       const poster = rest === "poster.jpg";
@@ -83,7 +90,7 @@ const control = createServer((request, response) => {
   if (order && request.method === "POST") {
     const [, what, which, how] = order;
     if (what === "scene" && SCENES.includes(which)) state.scene = which;
-    if (what === "edge") servers[Number(which)]?.[how === "off" ? "off" : "on"]();
+    if (what === "edge") servers[Number(which)]?.[["off", "mute"].includes(how) ? how : "on"]();
     if (what === "control") {
       state.control = which === "on";
       if (!state.control) for (const listener of listeners) listener.destroy();

@@ -43,7 +43,7 @@ describe("what happened", () => {
   });
 
   test("waits while a member has two parents", () => {
-    const two = { links: [...json().links, link("root-1", "edge-2", "figs", "hi", 1)] };
+    const two = { links: [link("root-1", "edge-2", "figs", "hi", 1), ...json().links] };
     expect(texts(play(seen(), seen(two)))).toEqual([]);
   });
 
