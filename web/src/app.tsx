@@ -122,8 +122,8 @@ export function App() {
         {topology && topology.members.length > 0 && (
           <section class="tree-panel" id="tree" aria-labelledby="tree-title" tabIndex={-1}>
             <Tree topology={topology} stream={selected} here={player?.stream ? (player.edge?.name ?? null) : null} stale={state.feed !== "live"} />
-            <Tables topology={topology} />
             <Log happenings={state.happenings} />
+            <Tables topology={topology} />
           </section>
         )}
       </main>

@@ -60,7 +60,7 @@ export function Banner({ lostAt, playing }: { lostAt: number; playing: boolean }
     <div class="banner" role="alert">
       <strong>Control plane unreachable{playing ? ", video goes on" : ""}.</strong>{" "}
       <span>
-        The tree below is as it was <span aria-live="off">{ago(now - lostAt)}</span>; trying again.
+        The tree is shown as it was <span aria-live="off">{ago(now - lostAt)}</span>; trying again.
       </span>
     </div>
   );

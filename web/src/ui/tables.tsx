@@ -4,6 +4,8 @@ import { bitrate, bytes, permille, rate } from "../format";
 import type { Origin, Topology } from "../model/types";
 import { rowsOf } from "../tree/layout";
 
+const NUMBERS = new Set(["Metric", "Viewers", "Out", "CPU", "Memory", "Rate"]);
+
 export function Tables({ topology }: { topology: Topology }) {
   const members = rowsOf(topology).flatMap((tier) => tier.members);
   return (
@@ -63,7 +65,7 @@ function Table(props: { caption: string; heads: readonly string[]; children: Com
         <thead>
           <tr>
             {props.heads.map((head) => (
-              <th scope="col" key={head}>
+              <th scope="col" key={head} class={NUMBERS.has(head) ? "number" : undefined}>
                 {head}
               </th>
             ))}
