@@ -210,7 +210,7 @@ mod tests {
     fn unknown_fields_and_damaged_files_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.json");
-        for text in ["", "{", "[]", "{\"epoch\":-1}", "{\"colour\":1}"] {
+        for text in ["", "{", "7", "{\"epoch\":-1}", "{\"colour\":1}"] {
             std::fs::write(&path, text).unwrap();
             let error = load(&path).unwrap_err().to_string();
             assert!(error.contains("config.json"), "{error}");

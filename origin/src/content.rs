@@ -212,7 +212,8 @@ impl Driver {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
             let (state, permille, remaining) = offering.look();
-            self.report(state, permille, remaining, String::new());
+            // Whole only once the descriptor is written too.
+            self.report(state, permille.min(999), remaining, String::new());
         };
         match result {
             Ok(Ok(())) => *pause = FIRST_PAUSE,
