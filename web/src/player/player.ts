@@ -75,6 +75,8 @@ export class Player {
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #pauseTimer: ReturnType<typeof setTimeout> | undefined;
   #letGo = false;
+  /** An edge was known and asked for the chosen stream. */
+  #opened = false;
   #clockOffsetMs: number | null = null;
   #switches: Switch[] = [];
   #faults: Fault[] = [];
@@ -121,13 +123,13 @@ export class Player {
 
   /** Chosen rendition, or -1 for automatic. */
   get renditionChoice(): number {
-    return this.#hls && !this.#hls.autoLevelEnabled ? this.#hls.loadLevel : -1;
+    return this.#hls?.manualLevel ?? -1;
   }
 
   know(edges: readonly Edge[], clockOffsetMs: number | null): void {
     this.#pool.update(edges);
     this.#clockOffsetMs = clockOffsetMs;
-    if (this.#stream !== null && this.#hls === null && this.#phase === "loading") this.#open();
+    if (this.#stream !== null && !this.#opened) this.#open();
   }
 
   play(stream: string): void {
@@ -139,12 +141,6 @@ export class Player {
     this.#faults = [];
     this.#enter("loading");
     this.#open();
-  }
-
-  stop(): void {
-    this.#close();
-    this.#stream = null;
-    this.#enter("idle");
   }
 
   toggle(): void {
@@ -160,6 +156,7 @@ export class Player {
     if (!edge || edge.name === from) return;
     this.#note({ at: Date.now(), from, to: edge.name, why: "chosen by you" });
     if (this.#phase === "failed") this.#again();
+    // Native playback has one address and must be opened anew.
     if (this.#hls === null && this.#stream !== null) this.#open();
   }
 
@@ -213,6 +210,7 @@ export class Player {
   #open(): void {
     const edge = this.#pool.choose(performance.now());
     if (!edge || this.#stream === null) return;
+    this.#opened = true;
     const url = `${edge.url}/${this.#stream}/index.m3u8`;
     this.#watchFirstFrame();
     if (Hls.isSupported()) this.#openHls(url);
@@ -245,7 +243,7 @@ export class Player {
     hls.on(Hls.Events.LEVEL_SWITCHED, () => this.#listener.changed());
     hls.on(Hls.Events.FRAG_BUFFERED, () => {
       this.#retry = 0;
-      if (this.#phase === "failed") this.#enter(this.video.paused ? "paused" : "waiting");
+      if (this.#phase === "failed") this.#enter(this.#afterFailure());
     });
     hls.loadSource(url);
     hls.attachMedia(this.video);
@@ -256,6 +254,7 @@ export class Player {
     clearTimeout(this.#pauseTimer);
     this.#retry = 0;
     this.#letGo = false;
+    this.#opened = false;
     this.#hls?.destroy();
     this.#hls = null;
     this.video.removeAttribute("src");
@@ -333,6 +332,12 @@ export class Player {
     this.#hls?.destroy();
     this.#hls = null;
     this.#open();
+  }
+
+  /** A picture that never stopped fires no event to say that it plays. */
+  #afterFailure(): Phase {
+    if (this.video.paused) return "paused";
+    return this.video.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA ? "playing" : "waiting";
   }
 
   #nativeError(): void {
