@@ -7,4 +7,5 @@
 pub mod cpu;
 pub mod edge;
 pub mod hop;
+pub mod planner;
 pub mod report;

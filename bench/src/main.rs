@@ -1,7 +1,7 @@
-//! `banyan-bench hop|edge`: JSON lines on standard output.
+//! `banyan-bench hop|edge|planner`: JSON lines on standard output.
 
 use anyhow::Result;
-use banyan_bench::{edge, hop};
+use banyan_bench::{edge, hop, planner};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -15,6 +15,8 @@ struct Cli {
 enum Command {
     /// One gRPC hop beside raw TCP.
     Hop,
+    /// The planner beside its budget.
+    Planner,
     /// An edge beside nginx.
     Edge,
     #[command(hide = true)]
@@ -32,6 +34,7 @@ enum Command {
 async fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Hop => hop::run(),
+        Command::Planner => planner::run(),
         Command::Edge => edge::run().await,
         Command::HopServer { kind, chunks } => hop::serve(kind, chunks).await,
         Command::HopClient {

@@ -4,12 +4,14 @@
 //! * [`server`] and [`client`]: the Media service over those frames, byte-compatible with any
 //!   generated client or server, without copying payloads on the way out and with one copy on the
 //!   way in;
+//! * [`carrier`]: which root carries a stream, computed alike by everybody;
 //! * [`transport`]: HTTP/2 settings for both ends;
 //! * [`trust`]: who a caller is.
 //!
 //! Rendezvous and Control carry small messages and use the generated code as it is.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod carrier;
 pub mod client;
 pub mod frame;
 pub mod server;
