@@ -2,7 +2,7 @@
 //!
 //! 1. Everyone keeps the previous home that still exists, is reachable and has the slot.
 //! 2. The others take the nearest free slot, nearest first; when none is free, a chain of relays makes room.
-//! 3. Relays move, swap or make room for each other while that is worth it.
+//! 3. Relays move, swap or make room for each other while that is worth it; small trees reach the optimum.
 
 use crate::cost::{self, Cost};
 use crate::graph::{Graph, Id};
@@ -10,6 +10,7 @@ use crate::plan::{Choice, Plan};
 use crate::slots::Slots;
 use crate::{PlanError, Rules};
 
+mod cycles;
 mod improve;
 mod room;
 
@@ -44,6 +45,7 @@ pub(crate) fn assign<'a>(
         }
     }
     improve::run(graph, &mut slots, &settled, rules);
+    cycles::run(graph, &mut slots, &settled, rules);
     Ok(slots)
 }
 

@@ -12,8 +12,10 @@ struct Wanted<'a> {
     stream: &'a Stream,
     /// Roots that may carry it, best first.
     carriers: Vec<Id>,
-    /// Everyone who carries it but for the carrier: those with demand and their homes up to the roots.
+    /// Those with demand and their homes up to the roots, but for the carrier.
     members: Vec<Id>,
+    /// Roots with demand of their own.
+    demanding_roots: Vec<Id>,
 }
 
 /// One tree per stream.
@@ -29,16 +31,7 @@ pub(crate) fn trees(
         .into_iter()
         .map(|wanted| {
             let carrier = wanted.carriers[0];
-            let joins = wanted
-                .members
-                .iter()
-                .map(|member| {
-                    Ok((
-                        graph.name(*member).clone(),
-                        join(graph, slots, &direct, &wanted, *member)?,
-                    ))
-                })
-                .collect::<Result<_, PlanError>>()?;
+            let joins = joins(graph, slots, &direct, &wanted)?;
             let tree = Tree {
                 carrier: graph.name(carrier).clone(),
                 successors: wanted.carriers[1..]
@@ -93,6 +86,11 @@ fn wanted<'a>(
             let carriers = carriers(graph, stream)?;
             seen[carriers[0] as usize] = round;
             let mut members = Vec::new();
+            let demanding_roots = seeds
+                .iter()
+                .copied()
+                .filter(|seed| graph.tier(*seed) == 0)
+                .collect();
             for seed in seeds {
                 let mut next = Some(seed);
                 while let Some(member) = next.filter(|member| seen[*member as usize] != round) {
@@ -106,6 +104,7 @@ fn wanted<'a>(
                 stream,
                 carriers,
                 members,
+                demanding_roots,
             })
         })
         .collect()
@@ -222,22 +221,54 @@ fn is_better(
     !worth(cost, through_home, percent, gain)
 }
 
-fn join(
+/// Everyone's way to the carrier. A root is in the tree only while it is asked or feeds somebody.
+fn joins(
     graph: &Graph,
     slots: &Slots<'_>,
     direct: &HashSet<(Id, Id)>,
     wanted: &Wanted<'_>,
-    member: Id,
-) -> Result<Join, PlanError> {
+) -> Result<BTreeMap<Name, Join>, PlanError> {
     let carrier = wanted.carriers[0];
-    let Some(home) = slots.parent(member) else {
-        return root_join(graph, wanted, member)
-            .map(|parent| Join::Root(graph.name(parent).clone()));
-    };
-    if direct.contains(&(member, carrier)) && home != carrier && graph.tier(home) == 0 {
-        return Ok(Join::Carrier(graph.name(carrier).clone()));
+    let mut joins = BTreeMap::new();
+    let mut feeding: HashSet<Id> = wanted.demanding_roots.iter().copied().collect();
+    // Members come sorted by tier; the roots, which depend on who feeds from them, come last.
+    for member in wanted
+        .members
+        .iter()
+        .rev()
+        .copied()
+        .filter(|member| graph.tier(*member) > 0)
+    {
+        let home = slots
+            .parent(member)
+            .ok_or_else(|| graph.unreachable(member))?;
+        let past_home =
+            home != carrier && graph.tier(home) == 0 && direct.contains(&(member, carrier));
+        let join = if past_home {
+            Join::Carrier(graph.name(carrier).clone())
+        } else {
+            feeding.insert(home);
+            Join::Home(graph.name(home).clone())
+        };
+        joins.insert(graph.name(member).clone(), join);
     }
-    Ok(Join::Home(graph.name(home).clone()))
+    let roots: Vec<Id> = graph
+        .roots()
+        .filter(|root| *root != carrier && feeding.contains(root))
+        .collect();
+    for root in roots {
+        let parent = root_join(graph, wanted, root)?;
+        joins.insert(
+            graph.name(root).clone(),
+            Join::Root(graph.name(parent).clone()),
+        );
+        // A root in between carries the stream too.
+        if parent != carrier {
+            let join = Join::Root(graph.name(carrier).clone());
+            joins.entry(graph.name(parent).clone()).or_insert(join);
+        }
+    }
+    Ok(joins)
 }
 
 /// The carrier, or a root through which it is reached.
@@ -246,11 +277,9 @@ fn root_join(graph: &Graph, wanted: &Wanted<'_>, root: Id) -> Result<Id, PlanErr
     if graph.cost(root, carrier).is_some() {
         return Ok(carrier);
     }
-    let between = wanted
-        .members
-        .iter()
-        .copied()
-        .filter(|other| graph.tier(*other) == 0 && *other != root);
+    let between = graph
+        .roots()
+        .filter(|other| *other != root && *other != carrier);
     between
         .filter_map(|other| {
             Some((
