@@ -9,7 +9,8 @@ import { existsSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { findBrowser, launch } from "./browser.mjs";
-import { install, judge, LOST_S, SAMPLE_MS } from "./sampler.mjs";
+import { Canary } from "./canary.mjs";
+import { CANARY_MS, install, judge, LOST_S, SAMPLE_MS } from "./sampler.mjs";
 
 const WEB = fileURLToPath(new URL("../../web/", import.meta.url));
 const PORT = 5290;
@@ -30,6 +31,14 @@ const until = (page, what, seconds, argument) => page.waitForFunction(what, argu
 const order = (path) => fetch(`${PAGE}mock/${path}`, { method: "POST" });
 const record = (page) => page.evaluate(() => window.__record).then(judge);
 const stats = (page) => page.evaluate(() => window.__banyan.stats());
+
+/** No media time was lost, unless the machine was too busy to tell. */
+async function nothingLost(t, page, canary) {
+  const { lost_s } = await record(page);
+  const lag = canary.stop();
+  if (lag >= CANARY_MS) t.skip(`INCONCLUSIVE: the canary lagged ${lag} ms`);
+  else assert.ok(lost_s <= LOST_S, `${lost_s} s lost, canary ${lag} ms`);
+}
 
 describe("the page", { skip: lacking ?? false, timeout: 240_000 }, () => {
   let mock;
@@ -60,8 +69,9 @@ describe("the page", { skip: lacking ?? false, timeout: 240_000 }, () => {
   const playing = (page, seconds = 1) =>
     until(page, (s) => (window.__record.last?.media ?? 0) - (window.__record.first?.media ?? 0) > s, 40, seconds);
 
-  test("goes on without loss when its edge dies, twice", async () => {
+  test("goes on without loss when its edge dies, twice", async (t) => {
     const page = await open();
+    const canary = new Canary();
     await playing(page, 2);
     const dead = [];
     for (const round of [1, 2]) {
@@ -71,18 +81,18 @@ describe("the page", { skip: lacking ?? false, timeout: 240_000 }, () => {
       await until(page, (n) => window.__banyan.stats().switches.length >= n, 20, round);
       await playing(page, 2 + 7 * round);
     }
-    const { lost_s } = await record(page);
+    await nothingLost(t, page, canary);
     const { errors, switches } = await stats(page);
     for (const edge of dead) await order(`edge/${edge}/on`);
-    assert.ok(lost_s <= LOST_S, `${lost_s} s lost`);
     assert.deepEqual(errors.filter((error) => error.fatal), []);
     assert.equal(switches.length, 2);
     assert.match(await page.textContent(".log"), /This player went from edge-\d to edge-\d/);
     await page.context().close();
   });
 
-  test("leaves an edge that accepts requests and never answers", async () => {
+  test("leaves an edge that accepts requests and never answers", async (t) => {
     const page = await open();
+    const canary = new Canary();
     await playing(page, 2);
     const { edge } = await stats(page);
     await order(`edge/${edge.slice(-1)}/mute`);
@@ -91,12 +101,13 @@ describe("the page", { skip: lacking ?? false, timeout: 240_000 }, () => {
     await order(`edge/${edge.slice(-1)}/on`);
     const { switches } = await stats(page);
     assert.equal(switches[0].why, "no answer");
-    assert.ok((await record(page)).lost_s <= LOST_S);
+    await nothingLost(t, page, canary);
     await page.context().close();
   });
 
-  test("goes on while the control plane is away, says so, and finds it again", async () => {
+  test("goes on while the control plane is away, says so, and finds it again", async (t) => {
     const page = await open();
+    const canary = new Canary();
     await playing(page, 1);
     await order("control/off");
     await page.waitForSelector(".banner", { timeout: 15_000 });
@@ -105,19 +116,19 @@ describe("the page", { skip: lacking ?? false, timeout: 240_000 }, () => {
     await playing(page, played_s + 5);
     await order("control/on");
     await page.waitForSelector(".banner", { state: "detached", timeout: 20_000 });
-    const { lost_s } = await record(page);
-    assert.ok(lost_s <= LOST_S, `${lost_s} s lost`);
+    await nothingLost(t, page, canary);
     assert.match(await page.textContent(".log"), /The control plane is back/);
     await page.context().close();
   });
 
-  test("changes edge and stream by hand and by keys", async () => {
+  test("changes edge and stream by hand and by keys", async (t) => {
     const page = await open();
+    const canary = new Canary();
     await playing(page, 1);
     await page.getByRole("combobox", { name: "Edge" }).selectOption("edge-3");
     await until(page, () => window.__banyan.stats().edge === "edge-3", 5);
     await playing(page, 4);
-    assert.ok((await record(page)).lost_s <= LOST_S);
+    await nothingLost(t, page, canary);
 
     await page.keyboard.press("k");
     await until(page, () => window.__banyan.video.paused, 5);

@@ -12,9 +12,9 @@ import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { parseArgs } from "node:util";
 import { findBrowser, launch } from "./browser.mjs";
+import { Canary } from "./canary.mjs";
 import { install, judge, SAMPLE_MS, verdict } from "./sampler.mjs";
 
-const CANARY_PERIOD_MS = 100;
 const USAGE = "usage: node play.mjs --page URL [--stream NAME] [--for SECONDS] [--within SECONDS] --out DIR [--json]";
 
 function options() {
@@ -37,22 +37,6 @@ function options() {
   } catch (error) {
     console.error(`${error.message}\n${USAGE}`);
     process.exit(64);
-  }
-}
-
-/** The largest delay of a timer in this process group: what the machine, not the product, costs. */
-class Canary {
-  #worst = 0;
-  #due = performance.now() + CANARY_PERIOD_MS;
-  #timer = setInterval(() => {
-    const now = performance.now();
-    this.#worst = Math.max(this.#worst, now - this.#due);
-    this.#due = now + CANARY_PERIOD_MS;
-  }, CANARY_PERIOD_MS);
-
-  stop() {
-    clearInterval(this.#timer);
-    return Math.round(Math.max(0, this.#worst));
   }
 }
 
