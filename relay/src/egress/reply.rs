@@ -251,6 +251,8 @@ pub(crate) fn preflight() -> Response<Body> {
 fn status(status: StatusCode, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
+    // Room for all headers at once: growing twice shows in the CPU of small objects.
+    *response.headers_mut() = HeaderMap::with_capacity(16);
     response
 }
 

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use banyan_proto::v1;
 use bytes::Bytes;
@@ -348,7 +349,13 @@ async fn ask(edge: &Egress<Fake>, method: Method, path: &str, headers: &[(&str, 
         request = request.header(*name, *value);
     }
     let request = request.body(()).unwrap();
-    read(edge.handle(PEER, &Arc::<Sending>::default(), request).await).await
+    let sending = Arc::<Sending>::default();
+    // Virtual time: more than any request may wait.
+    let answer = tokio::time::timeout(
+        Duration::from_secs(60),
+        edge.handle(PEER, &sending, request),
+    );
+    read(answer.await.expect("a request must be answered")).await
 }
 
 async fn get(edge: &Egress<Fake>, path: &str) -> Answer {

@@ -57,6 +57,19 @@ async fn the_last_whole_segments_are_listed_and_the_running_one_is_not() {
     let whole = get(&edge, "/kites/360p.m3u8").await;
     assert_eq!(listed(whole.text()), [97, 98, 99, 100]);
     assert_eq!(listed(whole.text()).len(), WINDOW as usize);
+    // A view that remembers more lists no more.
+    let mut longer = super::view(100, PARTS - 1);
+    let older = longer.segments[0].clone();
+    longer.segments.insert(
+        0,
+        v1::SegmentInfo {
+            number: EPOCH + 96,
+            start: 96 * 50,
+            ..older
+        },
+    );
+    fake.change("360p", |view| *view = longer);
+    assert_eq!(get(&edge, "/kites/360p.m3u8").await.body, whole.body);
     let sequence = format!("#EXT-X-MEDIA-SEQUENCE:{}", EPOCH + 97);
     assert!(
         whole.text().lines().any(|line| line == sequence),
