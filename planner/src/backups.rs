@@ -5,11 +5,11 @@
 //! kind exists and none is nearer by more than the hysteresis. New ones are spread by hash, so that the children of a
 //! dead parent do not all meet at one member.
 
+use crate::Rules;
 use crate::cost::{Cost, worth};
 use crate::graph::{Graph, Id};
 use crate::plan::{Backup, BackupKind, Plan};
 use crate::slots::Slots;
-use crate::{Rules, rendezvous};
 
 /// Ranked backups of every relay, by index; empty for roots.
 pub(crate) fn rank(
@@ -37,7 +37,7 @@ pub(crate) fn rank(
             slots,
             relay,
             parent,
-            start: rendezvous::score(graph.name(relay).as_str(), ""),
+            start: spread(graph.name(relay).as_str()),
         };
         ranked[relay as usize] = seeker.backups(rules, &old);
     }
@@ -213,4 +213,14 @@ where
         (start % items.len() as u64) as usize
     };
     items.clone().skip(begin).chain(items.take(begin))
+}
+
+/// A number of the name's own: FNV-1a through the finaliser of SplitMix64, the same on every machine.
+fn spread(name: &str) -> u64 {
+    let mut hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ (hash >> 31)
 }

@@ -61,7 +61,8 @@ pub struct Link {
 pub struct Stream {
     /// Name.
     pub name: String,
-    /// Roots that may carry it, best first; empty means by rendezvous hash over all roots.
+    /// Roots that may carry it, best first; empty means all roots ordered by name. Members rank roots by a hash of their
+    /// own (`banyan_proto::carrier::rank`), so a caller who wants the plan to match them fills this.
     #[serde(default)]
     pub carriers: Vec<String>,
     /// Content servers that offer it, best first; passed through to the plan.

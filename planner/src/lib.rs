@@ -31,7 +31,6 @@ mod homes;
 mod input;
 mod measurements;
 mod plan;
-mod rendezvous;
 mod slots;
 mod streams;
 
@@ -40,4 +39,3 @@ pub use error::PlanError;
 pub use input::{Demand, Input, Link, Relay, Rules, Stream};
 pub use measurements::{MeasuredRelay, Measurements};
 pub use plan::{Backup, BackupKind, Choice, Home, Join, Name, Plan, Tree, plan};
-pub use rendezvous::rendezvous_hash;

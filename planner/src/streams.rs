@@ -6,7 +6,7 @@ use crate::cost::worth;
 use crate::graph::{Graph, Id};
 use crate::plan::{Join, Name, Plan, Tree};
 use crate::slots::Slots;
-use crate::{Cost, Input, PlanError, Stream, rendezvous_hash};
+use crate::{Cost, Input, PlanError, Stream};
 
 struct Wanted<'a> {
     stream: &'a Stream,
@@ -112,11 +112,7 @@ fn wanted<'a>(
 
 fn carriers(graph: &Graph, stream: &Stream) -> Result<Vec<Id>, PlanError> {
     if stream.carriers.is_empty() {
-        let roots = graph.roots().map(|root| graph.name(root).as_str());
-        return Ok(rendezvous_hash(&stream.name, roots)
-            .into_iter()
-            .filter_map(|root| graph.find(root))
-            .collect());
+        return Ok(graph.roots().collect());
     }
     stream
         .carriers
