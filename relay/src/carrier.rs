@@ -34,10 +34,10 @@ mod tests {
     #[test]
     fn the_weights_are_those_of_every_version() {
         let golden = [
-            ("root-0", "clock", 0x0_u64),
-            ("root-1", "clock", 0x0),
-            ("root-0", "news", 0x0),
-            ("root-1", "news", 0x0),
+            ("root-0", "clock", 0xf503_e974_f481_9724_u64),
+            ("root-1", "clock", 0x42af_ef64_5245_ca2f),
+            ("root-0", "news", 0xfaad_999a_b9f1_c866),
+            ("root-1", "news", 0xd21a_f5eb_b6bd_f513),
         ];
         for (root, stream, expected) in golden {
             assert_eq!(weight(root, stream), expected, "{root} {stream}");

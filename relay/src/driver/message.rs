@@ -30,13 +30,9 @@ impl Driver {
                 self.take(incoming);
             }
             Ok(None) => {
-                self.current = None;
                 self.refused(Status::unavailable("the parent ended the call"));
             }
-            Err(status) => {
-                self.current = None;
-                self.refused(status);
-            }
+            Err(status) => self.refused(status),
         }
     }
 
@@ -179,7 +175,6 @@ impl Driver {
         let parent = self.machine.parent().unwrap_or_default();
         if self.core.is_origin(parent) && self.core.has_other_source(&key.stream, parent) {
             // One content server took it back; another still holds it.
-            self.current = None;
             self.machine.on_failure(Cause::NotHere);
             return;
         }

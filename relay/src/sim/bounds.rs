@@ -87,8 +87,8 @@ async fn a_slow_reader_gets_every_chunk_inside_retention() {
     let mut reader = subscribe(&overlay, "edge-0", From::Live(v1::Live {})).await;
     let mut ledger = Ledger::new();
     let mut gaps = 0;
-    for round in 0..150 {
-        if round % 50 == 10 {
+    for round in 0..500 {
+        if round % 120 == 10 {
             pass(Duration::from_secs(20)).await; // asleep for ten of fourteen segments
         }
         match reader.next().await.unwrap().unwrap() {
