@@ -55,14 +55,11 @@ pub use workload::{Cache, External, Managed, MediaVolume, PodTemplate, Sidecar, 
     ),
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("size(self.metadata.name) <= 40")
-        .message("metadata.name must have at most 40 characters")
-        .field_path(".metadata.name"),
+        .message("metadata.name must have at most 40 characters"),
     validation = Rule::new("self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
-        .message("metadata.name must be a DNS label: lower-case letters, digits and inner dashes")
-        .field_path(".metadata.name"),
+        .message("metadata.name must be a DNS label: lower-case letters, digits and inner dashes"),
     validation = Rule::new("self.metadata.name != 'control' && !self.metadata.name.matches('^(root|edge)-[0-9]+$')")
-        .message("metadata.name must not be control, root-<n> or edge-<n>: members of a topology have these names")
-        .field_path(".metadata.name"),
+        .message("metadata.name must not be control, root-<n> or edge-<n>: members of a topology have these names"),
     cel
 )]
 #[serde(rename_all = "camelCase")]

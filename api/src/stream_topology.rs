@@ -67,11 +67,9 @@ pub use underlay::{NodeKind, Position, Underlay, UnderlayLink, UnderlayNode};
     ),
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("size(self.metadata.name) <= 40")
-        .message("metadata.name must have at most 40 characters")
-        .field_path(".metadata.name"),
+        .message("metadata.name must have at most 40 characters"),
     validation = Rule::new("self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
-        .message("metadata.name must be a DNS label: lower-case letters, digits and inner dashes")
-        .field_path(".metadata.name"),
+        .message("metadata.name must be a DNS label: lower-case letters, digits and inner dashes"),
     cel
 )]
 #[serde(rename_all = "camelCase")]

@@ -15,7 +15,11 @@ pub(super) fn check(schema: &CompiledSchema, value: &Value, sound: bool) -> Vec<
         .into_iter()
         .filter(|error| sound || error.kind == ErrorKind::ValidationFailure)
         .map(|error| {
-            let path = error.field_path.trim_start_matches('.').to_owned();
+            let path = match error.field_path.trim_start_matches('.') {
+                // The schema does not describe metadata, so a rule about the name cannot give its path to an API server.
+                "" if error.message.starts_with(NAME_PATH) => NAME_PATH.to_owned(),
+                path => path.to_owned(),
+            };
             let message = match at(value, &path) {
                 Some(found) if is_scalar(found) => {
                     format!("is {}: {}", structure::shown(found), error.message)
@@ -26,6 +30,8 @@ pub(super) fn check(schema: &CompiledSchema, value: &Value, sound: bool) -> Vec<
         })
         .collect()
 }
+
+const NAME_PATH: &str = "metadata.name";
 
 fn is_scalar(value: &Value) -> bool {
     !matches!(value, Value::Object(_) | Value::Array(_))
