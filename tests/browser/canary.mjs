@@ -10,7 +10,7 @@ export class Canary {
     const now = performance.now();
     this.#worst = Math.max(this.#worst, now - this.#due);
     this.#due = now + PERIOD_MS;
-  }, PERIOD_MS);
+  }, PERIOD_MS).unref();
 
   /** The worst lag so far, in ms. */
   get lag() {

@@ -63,12 +63,24 @@ function listen(page) {
   return heard;
 }
 
+/** The page plays the stream in its address by itself. */
+function addressOf({ page, stream }) {
+  const url = new URL(page);
+  if (stream) url.hash = stream;
+  return url.href;
+}
+
 async function choose(page, stream, timeout) {
   const card = stream ? page.locator(`[data-stream="${stream}"]`) : page.locator("[data-stream]").first();
   await card.waitFor({ timeout });
   const name = await card.getAttribute("data-stream");
   const already = await page.evaluate(() => window.__banyan?.stats().stream ?? null);
-  if (already !== name) await card.click();
+  if (already !== name) {
+    await card.evaluate((element) => {
+      element.click();
+      window.__forget();
+    });
+  }
   return name;
 }
 
@@ -110,7 +122,7 @@ async function run(settings, executable) {
     let stream = null;
     let outcome = { figures: judge({ first: null, last: null, samples: [] }), stats: null };
     try {
-      await page.goto(settings.page, { timeout: limit });
+      await page.goto(addressOf(settings), { timeout: limit });
       stream = await choose(page, settings.stream, Math.max(1, limit - (performance.now() - start)));
       outcome = await watch(page, settings.wanted, start + limit);
     } catch (error) {

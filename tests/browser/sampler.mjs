@@ -12,8 +12,11 @@ export const SAMPLE_MS = 250;
 
 /** Runs in the page: watches `window.__banyan.video` from its first appearance. */
 export function install(sampleMs) {
-  const record = { first: null, last: null, jumps: 0, samples: [], frames: 0 };
+  const fresh = () => ({ first: null, last: null, jumps: 0, samples: [] });
+  const record = fresh();
   window.__record = record;
+  /** A stream begins: what was recorded of the one before does not count. */
+  window.__forget = () => Object.assign(record, fresh());
   const begin = (video) => {
     const seen = (_, frame) => {
       const at = { wall: performance.now() / 1000, media: frame.mediaTime };
@@ -23,7 +26,6 @@ export function install(sampleMs) {
       }
       record.first ??= at;
       record.last = at;
-      record.frames += 1;
       video.requestVideoFrameCallback(seen);
     };
     video.requestVideoFrameCallback(seen);

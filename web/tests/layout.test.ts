@@ -108,7 +108,7 @@ test("a long name is cut in the middle and keeps its slot", () => {
 
 test("the tree reads as a sentence", () => {
   expect(describe(topology(), "figs")).toBe(
-    "Content servers: medlar, quince. Roots: root-0, root-1. Relays, tier upper: upper-0. Relays, tier lower: lower-0. " +
+    "Content servers: medlar, quince. Roots: root-0, root-1. Relays upper: upper-0. Relays lower: lower-0. " +
       "Edges: edge-2, edge-10. Figs comes from quince by way of root-0.",
   );
   expect(describe(topology({ members: [] }), null)).toBe("No members yet.");

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { KEPT } from "../src/model/happenings";
-import { health, initial, reduce } from "../src/model/state";
+import { health, initial, QUIET_MS, reduce } from "../src/model/state";
 import type { Event, State } from "../src/model/state";
 import { json, link, member, topology } from "./campus";
 
@@ -21,6 +21,11 @@ describe("what happened", () => {
     expect(state.happenings.map((one) => one.tone)).toEqual(["good", "bad"]);
   });
 
+  test("tells a death too short to be seen as loss", () => {
+    const withPid = (pid: number) => seen({ members: json().members.map((one) => ({ ...one, pid: one.name === "edge-2" ? pid : 7 })) });
+    expect(texts(play(withPid(0), withPid(41), withPid(41), withPid(42)))).toEqual(["edge-2 died and was started again"]);
+  });
+
   test("tells joining and leaving, but not of the control plane", () => {
     const more = [...json().members.filter((one) => one.name !== "control"), member("edge-3", "edge")];
     expect(texts(play(seen(), seen({ members: more }), seen()))).toEqual(["edge-3 left the tree", "edge-3 joined the tree"]);
@@ -33,6 +38,15 @@ describe("what happened", () => {
       links: json().links.map((one) => (one.from === "quince" ? { ...one, from: "medlar" } : one)),
     };
     expect(texts(play(seen(), seen(after)))).toEqual(["Figs now comes from medlar, was quince"]);
+  });
+
+  test("does not mistake a stream at rest for one without content server", () => {
+    const [figs] = json().streams;
+    const one = (more: Record<string, unknown>) => seen({ streams: [{ ...figs, ...more }], links: [] });
+    const rest = { origin: null, carrier: null, viewers: 0 };
+    expect(texts(play(one({}), one(rest), one({})))).toEqual(["Figs flows from quince", "Figs rests: nobody watches"]);
+    const lost = { ...rest, viewers: 2 };
+    expect(texts(play(one({}), one(lost)))).toEqual(["Figs has no content server"]);
   });
 
   test("tells a move of a parent, also over a picture without the link", () => {
@@ -64,6 +78,17 @@ describe("the feed", () => {
     const back = reduce(later, seen({}, 2_006_000));
     expect(back.feed).toBe("live");
     expect(texts(back)).toEqual(["The control plane is back"]);
+  });
+
+  test("waits until a control plane that came back knows the tree again", () => {
+    const starting = { members: json().members.map((one) => ({ ...one, state: "starting" })), streams: [], links: [] };
+    const away = play(seen(), { type: "unreachable", at: 2_000_000 });
+    const learning = reduce(away, seen(starting, 2_001_000));
+    expect(learning.topology?.streams).toHaveLength(2);
+    const whole = reduce(learning, seen({}, 2_003_000));
+    expect(texts(whole)).toEqual(["The control plane is back"]);
+    const late = reduce(learning, seen({ members: withMember("edge-2", "lost") }, 2_001_000 + QUIET_MS));
+    expect(texts(late)).toEqual(["edge-2 was lost", "The control plane is back"]);
   });
 
   test("takes the least delayed clock sample", () => {

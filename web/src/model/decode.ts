@@ -58,6 +58,7 @@ function decodeMember(json: Json): Member | null {
     tier: text(json.tier) || role,
     state: decodeState(text(json.state)),
     http: text(json.http),
+    pid: number(json.pid) ?? 0,
     load: {
       cpuPermille: number(load.cpu_permille) ?? 0,
       memoryBytes: number(load.memory_bytes) ?? 0,

@@ -46,6 +46,8 @@ function memberChanges(before: readonly Member[], after: readonly Member[], at: 
       else if (member.state === "starting") happenings.push({ at, tone: "plain", text: `${member.name} is starting` });
       else if (was.state === "lost") happenings.push({ at, tone: "good", text: `${member.name} is back` });
       else happenings.push({ at, tone: "good", text: `${member.name} is ready` });
+    } else if (was.pid !== member.pid && was.pid !== 0 && member.pid !== 0) {
+      happenings.push({ at, tone: "bad", text: `${member.name} died and was started again` });
     }
   }
   for (const member of old.values()) {
@@ -64,13 +66,7 @@ function streamChanges(before: readonly StreamSummary[], after: readonly StreamS
       happenings.push({ at, tone: "good", text: `${stream.title} is on offer` });
       continue;
     }
-    if (was.origin !== stream.origin && stream.origin !== "") {
-      const from = was.origin === "" ? "" : `, was ${was.origin}`;
-      happenings.push({ at, tone: "good", text: `${stream.title} now comes from ${stream.origin}${from}` });
-    }
-    if (was.origin !== "" && stream.origin === "") {
-      happenings.push({ at, tone: "bad", text: `${stream.title} has no content server` });
-    }
+    if (was.origin !== stream.origin) happenings.push({ at, ...originChange(was, stream) });
     if (was.carrier !== stream.carrier && stream.carrier !== "" && was.carrier !== "") {
       happenings.push({ at, tone: "plain", text: `${stream.carrier} carries ${stream.title}, was ${was.carrier}` });
     }
@@ -79,6 +75,18 @@ function streamChanges(before: readonly StreamSummary[], after: readonly StreamS
     happenings.push({ at, tone: "plain", text: `${stream.title} was withdrawn` });
   }
   return happenings;
+}
+
+/** A stream nobody watches has no content server, and that is no misfortune. */
+function originChange(was: StreamSummary, stream: StreamSummary): { tone: Tone; text: string } {
+  if (stream.origin === "") {
+    const watched = stream.viewers > 0 || stream.candidates.length === 0;
+    return watched
+      ? { tone: "bad", text: `${stream.title} has no content server` }
+      : { tone: "plain", text: `${stream.title} rests: nobody watches` };
+  }
+  if (was.origin === "") return { tone: "plain", text: `${stream.title} flows from ${stream.origin}` };
+  return { tone: "good", text: `${stream.title} now comes from ${stream.origin}, was ${was.origin}` };
 }
 
 function moves(after: Topology, feeders: Feeders, at: number): Happening[] {

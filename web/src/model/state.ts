@@ -10,8 +10,11 @@ import type { StreamDetails, StreamSummary, Topology } from "./types";
 export type Feed = "connecting" | "live" | "unreachable";
 
 export interface State {
+  /** What is drawn. */
   readonly topology: Topology | null;
-  readonly receivedAt: number;
+  /** What the next picture is compared with: not one of a control plane that is still learning. */
+  readonly settled: Topology | null;
+  readonly quietUntil: number;
   /** Viewer's clock minus the control plane's, in ms; the least delayed sample wins. */
   readonly clockOffsetMs: number | null;
   readonly details: ReadonlyMap<string, StreamDetails>;
@@ -31,7 +34,8 @@ export type Event =
 
 export const initial: State = {
   topology: null,
-  receivedAt: 0,
+  settled: null,
+  quietUntil: 0,
   clockOffsetMs: null,
   details: new Map(),
   feed: "connecting",
@@ -57,21 +61,32 @@ export function reduce(state: State, event: Event): State {
   }
 }
 
+/** A control plane that came back learns who is there within this time; its news until then are about itself. */
+export const QUIET_MS = 6_000;
+
 function withTopology(state: State, topology: Topology, at: number): State {
-  const news = state.topology === null ? [] : difference(state.topology, topology, state.feeders, at);
-  if (state.feed === "unreachable" && state.topology !== null) {
-    news.unshift({ at, tone: "good", text: "The control plane is back" });
-  }
+  const back = state.feed === "unreachable" && state.topology !== null;
+  const quietUntil = back ? at + QUIET_MS : state.quietUntil;
   const offset = topology.nowUnixMs > 0 ? at - topology.nowUnixMs : null;
+  const next: State = { ...state, quietUntil, feed: "live", clockOffsetMs: least(state.clockOffsetMs, offset) };
+  const happenings = back
+    ? keep(state.happenings, [{ at, tone: "good", text: "The control plane is back" }])
+    : state.happenings;
+  if (at < quietUntil && state.settled !== null && knowsLess(topology, state.settled)) return { ...next, happenings };
+
+  const news = state.settled === null ? [] : difference(state.settled, topology, state.feeders, at);
   return {
-    ...state,
+    ...next,
     topology,
-    receivedAt: at,
-    clockOffsetMs: least(state.clockOffsetMs, offset),
-    feed: "live",
-    happenings: keep(state.happenings, news),
+    settled: topology,
+    happenings: keep(happenings, news),
     feeders: feedersAfter(topology, state.feeders),
   };
+}
+
+function knowsLess(topology: Topology, settled: Topology): boolean {
+  const ready = (one: Topology) => one.members.filter((member) => member.state === "ready").length;
+  return ready(topology) < ready(settled) || topology.streams.length < settled.streams.length;
 }
 
 /** Delay on the way only ever adds, so the smallest difference is nearest the truth. */

@@ -20,6 +20,8 @@ export interface Member {
   readonly tier: string;
   readonly state: MemberState;
   readonly http: string;
+  /** Its process; 0 when unknown. Another one means that it was started again. */
+  readonly pid: number;
   readonly load: Load;
   readonly sessions: number;
   /** Ranked parents, nearest first; empty when the control plane does not say. */

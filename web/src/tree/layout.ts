@@ -126,7 +126,7 @@ export function rowsOf(topology: Topology): Tier[] {
     { key: "roots", label: "Roots", members: of("root") },
     ...orderTiers(topology, interior).map((tier) => ({
       key: `tier-${tier}`,
-      label: tier === "relay" ? "Relays" : `Relays, tier ${tier}`,
+      label: tier === "relay" ? "Relays" : `Relays: ${tier}`,
       members: interior.filter((member) => member.tier === tier),
     })),
     { key: "edges", label: "Edges", members: of("edge") },
@@ -352,7 +352,7 @@ export function thickness(bytesPerSecond: number): number {
 /** The tree in a sentence, for those who do not see it. */
 export function describe(topology: Topology, stream: string | null): string {
   const chosen = topology.streams.find((entry) => entry.name === stream);
-  const rows = rowsOf(topology).map((tier) => `${tier.label}: ${tier.members.map((member) => member.name).join(", ")}.`);
+  const rows = rowsOf(topology).map((tier) => `${tier.label.replace(":", "")}: ${tier.members.map((member) => member.name).join(", ")}.`);
   const base = rows.length === 0 ? "No members yet." : rows.join(" ");
   if (!chosen) return base;
   const source = chosen.origin === "" ? "no content server" : chosen.origin;

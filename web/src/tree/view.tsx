@@ -92,7 +92,7 @@ export function Tree({ topology, stream, here, stale }: Props) {
 }
 
 function Root({ curve }: { curve: Curve }) {
-  const width = curve.kind === "spare" ? 1.5 : thickness(curve.bytesPerSecond);
+  const width = curve.kind === "spare" ? 1.5 : thickness(curve.bytesPerSecond) + (curve.kind === "mine" ? 1 : 0);
   return (
     <g class={`root ${curve.kind}${curve.troubled ? " troubled" : ""}`}>
       <title>
