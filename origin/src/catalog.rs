@@ -56,13 +56,16 @@ impl Catalog {
             }
             let next = Arc::make_mut(state);
             next.version += 1;
-            next.offers.insert(
-                offer.stream.clone(),
-                Offered {
-                    offer: Arc::new(offer),
-                    channel,
-                },
-            );
+            let offered = Offered {
+                offer: Arc::new(offer),
+                channel,
+            };
+            let (stream, channel) = (offered.offer.stream.clone(), Arc::clone(&offered.channel));
+            if let Some(old) = next.offers.insert(stream, offered)
+                && !Arc::ptr_eq(&old.channel, &channel)
+            {
+                old.channel.end(false);
+            }
             true
         });
     }
@@ -76,7 +79,7 @@ impl Catalog {
             let next = Arc::make_mut(state);
             next.version += 1;
             if let Some(offered) = next.offers.remove(stream) {
-                offered.channel.withdrawn.cancel();
+                offered.channel.end(true);
             }
             true
         });

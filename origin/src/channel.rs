@@ -3,6 +3,7 @@
 mod segment;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use banyan_media::{Asset, Kind, Timeline, name};
 use banyan_proto::v1;
@@ -23,8 +24,9 @@ pub(crate) struct Channel {
     pub(crate) window: u32,
     pub(crate) timeline: Timeline,
     tracks: Vec<Arc<Track>>,
-    /// Raised when the content is withdrawn.
-    pub(crate) withdrawn: CancellationToken,
+    /// Raised when the content is withdrawn, or its bytes are others now.
+    pub(crate) ended: CancellationToken,
+    withdrawn: AtomicBool,
 }
 
 /// One track of a channel.
@@ -69,8 +71,29 @@ impl Channel {
             window,
             timeline: plan.timeline.clone(),
             tracks: tracks.collect(),
-            withdrawn: CancellationToken::new(),
+            ended: CancellationToken::new(),
+            withdrawn: AtomicBool::new(false),
             run,
+        }
+    }
+
+    /// Ends all subscriptions, for good or to begin anew in another run.
+    pub(crate) fn end(&self, withdrawn: bool) {
+        self.withdrawn.store(withdrawn, Ordering::Release);
+        self.ended.cancel();
+    }
+
+    /// What subscribers of an ended channel are told.
+    pub(crate) fn farewell(&self) -> v1::End {
+        let withdrawn = self.withdrawn.load(Ordering::Acquire);
+        let reason = if withdrawn {
+            "the content was withdrawn"
+        } else {
+            "the content is in another run now"
+        };
+        v1::End {
+            reason: reason.to_owned(),
+            withdrawn,
         }
     }
 

@@ -120,6 +120,7 @@ impl Contents {
                 epoch: wanted.epoch,
                 packaging: wanted.packaging,
                 cancel: cancel.clone(),
+                store: None,
             };
             self.shared.tracker.spawn(task.run());
             let wanted = (content.clone(), wanted.epoch, wanted.packaging);
@@ -161,14 +162,16 @@ struct Driver {
     epoch: u64,
     packaging: Packaging,
     cancel: CancellationToken,
+    store: Option<Arc<Store>>,
 }
 
 impl Driver {
-    async fn run(self) {
+    async fn run(mut self) {
         let mut pause = FIRST_PAUSE;
         loop {
+            let cancel = self.cancel.clone();
             let ended = tokio::select! {
-                () = self.cancel.cancelled() => return,
+                () = cancel.cancelled() => return,
                 ended = self.attempt(&mut pause) => ended,
             };
             if let Err(error) = ended {
@@ -182,19 +185,26 @@ impl Driver {
     }
 
     /// Plans, prepares and offers; returns only with an error, or when something on disk has to be made again.
-    async fn attempt(&self, pause: &mut Duration) -> Result<(), String> {
+    async fn attempt(&mut self, pause: &mut Duration) -> Result<(), String> {
         self.report(State::Preparing, 0, 0, String::new());
         let shared = &self.contents.shared;
         let (content, packaging) = (self.content.clone(), self.packaging);
         let (media, cache) = (shared.media.clone(), shared.cache.clone());
+        // One store per asset for the life of the content: a channel serves what this one knows.
+        let known = self.store.take();
         let planned = tokio::task::spawn_blocking(move || {
             let plan =
                 Plan::make(&content, packaging, &media, &cache).map_err(|e| e.to_string())?;
-            let store = Store::open(&cache, &plan.key, plan.track_names())
-                .map_err(|e| format!("content {:?}: {e}", content.name))?;
-            Ok::<_, String>((Arc::new(plan), Arc::new(store)))
+            let store = match known.filter(|store| store.key() == plan.key) {
+                Some(store) => store,
+                None => Store::open(&cache, &plan.key, plan.track_names())
+                    .map(Arc::new)
+                    .map_err(|e| format!("content {:?}: {e}", content.name))?,
+            };
+            Ok::<_, String>((Arc::new(plan), store))
         });
         let (plan, store) = planned.await.map_err(|e| self.sentence(&e))??;
+        self.store = Some(Arc::clone(&store));
         let mut offering = Offering::new(
             Arc::clone(&plan),
             Arc::clone(&store),

@@ -68,14 +68,14 @@ impl Pattern {
         canvas.label(margin, margin, unit * 2, &self.name, PAPER, NIGHT);
         canvas.label(
             margin,
-            bottom.saturating_sub(line(unit * 4)),
-            unit * 4,
+            bottom.saturating_sub(line(unit * 3)),
+            unit * 3,
             &time,
             PAPER,
             NIGHT,
         );
         let width = font::width(&number) * unit * 2;
-        let right = canvas.width.saturating_sub(margin + width);
+        let right = canvas.width.saturating_sub(margin + width + 4 * unit);
         canvas.label(
             right,
             bottom.saturating_sub(line(unit * 2)),
@@ -99,8 +99,8 @@ fn dial(canvas: &mut Canvas, index: u64) {
         }
     }
     canvas.tint(0, 0, width, height, 146, 116);
-    let radius = height as f64 * 0.36;
-    let centre = (width as f64 / 2.0, height as f64 * 0.46);
+    let radius = height as f64 * 0.34;
+    let centre = (width as f64 / 2.0, height as f64 * 0.41);
     let second = index / RATE % 60;
     let dot = (height / 60).max(1);
     for mark in 0..60u64 {

@@ -9,7 +9,7 @@ mod log;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -21,6 +21,7 @@ pub(crate) use self::log::Entry;
 /// One asset's folder.
 #[derive(Debug)]
 pub(crate) struct Store {
+    key: String,
     folder: PathBuf,
     tracks: BTreeMap<String, Mutex<BTreeMap<(u32, Long), Entry>>>,
 }
@@ -69,7 +70,7 @@ impl Store {
                 source,
             })?;
             remove_leftovers(&path);
-            let text = fs::read(path.join(LOG)).unwrap_or_default();
+            let text = read_log(&path.join(LOG));
             let entries = log::parse(&text)
                 .filter(|entry| {
                     fs::metadata(path.join(file_name(entry.local, entry.long)))
@@ -81,9 +82,15 @@ impl Store {
         }
         remove_leftovers(&folder);
         Ok(Self {
+            key: key.to_owned(),
             folder,
             tracks: found,
         })
+    }
+
+    /// The asset's prepared key.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
     }
 
     pub(crate) fn has(&self, track: &str, local: u32, long: Long) -> bool {
@@ -238,6 +245,15 @@ fn file_name(local: u32, long: Long) -> String {
     }
 }
 
+/// A log, or as much of it as any log has; what stands in its place may be endless.
+fn read_log(path: &Path) -> Vec<u8> {
+    let mut text = Vec::new();
+    if let Ok(file) = fs::File::open(path) {
+        let _ = file.take(LOG_LIMIT).read_to_end(&mut text);
+    }
+    text
+}
+
 /// Writes beside and renames; what could not be written is removed again.
 fn write_whole(path: &Path, data: &[u8]) -> Result<(), Error> {
     let temporary = path.with_extension("tmp");
@@ -266,6 +282,8 @@ fn remove_leftovers(folder: &Path) {
 }
 
 const LOG: &str = "segments.log";
+/// Lines of a day in one-second segments take a tenth of this.
+const LOG_LIMIT: u64 = 64 << 20;
 /// What an Offer may carry.
 pub(crate) const POSTER_LIMIT: usize = 64 * 1024;
 

@@ -39,7 +39,7 @@ async fn every_unusable_source_says_what_is_wrong_and_what_is_accepted() {
     std::fs::write(
         media.join("noise.mp4"),
         (0..60_000u32)
-            .map(|i| (i * i * 31) as u8)
+            .map(|i| (i.wrapping_mul(i).wrapping_mul(31) >> 3) as u8)
             .collect::<Vec<_>>(),
     )
     .unwrap();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use banyan_media::Kind;
+use banyan_media::{Kind, name};
 
 use super::{Shared, State};
 use crate::channel::Channel;
@@ -40,7 +40,9 @@ impl Offering {
         };
         offering.began = (offering.files(), offering.shared.clock.uptime());
         // A stream that is offered already stays so through a repair.
-        offering.channel = offering.shared.catalog.channel(&offering.plan.name);
+        let run = name::run_id(&offering.plan.name, &offering.plan.key, epoch);
+        let offered = offering.shared.catalog.channel(&offering.plan.name);
+        offering.channel = offered.filter(|channel| channel.run == run);
         offering
     }
 

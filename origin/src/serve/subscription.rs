@@ -103,12 +103,9 @@ impl Subscription {
             if self.finished {
                 return None;
             }
-            if self.channel.withdrawn.is_cancelled() {
+            if self.channel.ended.is_cancelled() {
                 self.finished = true;
-                let end = v1::End {
-                    reason: "the content was withdrawn".to_owned(),
-                    withdrawn: true,
-                };
+                let end = self.channel.farewell();
                 self.ready.push_back(Frame::media(Body::End(end)));
             } else if self.leaving.is_cancelled() {
                 self.finished = true;
@@ -141,7 +138,7 @@ impl Subscription {
         }
         tokio::select! {
             () = self.clock.sleep_until(due, quiet) => {}
-            () = self.channel.withdrawn.cancelled() => {}
+            () = self.channel.ended.cancelled() => {}
             () = self.leaving.cancelled() => {}
         }
     }
