@@ -1,0 +1,7 @@
+//! The `banyan` program; everything is in its library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    banyan_cli::run()
+}

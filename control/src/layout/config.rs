@@ -1,0 +1,112 @@
+//! The dynamic configuration of each member: the same message as its file at boot, in Welcome and
+//! in plans.
+
+use std::collections::BTreeMap;
+
+use banyan_api::model::{Content, Server, Source, TierKind, Topology};
+use banyan_proto::v1;
+
+use super::Facts;
+
+pub(super) struct Configs<'a> {
+    topology: &'a Topology,
+    facts: &'a Facts<'a>,
+    parents: BTreeMap<String, Vec<String>>,
+}
+
+impl<'a> Configs<'a> {
+    pub(super) fn new(
+        topology: &'a Topology,
+        facts: &'a Facts<'a>,
+        parents: BTreeMap<String, Vec<String>>,
+    ) -> Self {
+        Self {
+            topology,
+            facts,
+            parents,
+        }
+    }
+
+    pub(super) fn of_server(&self, server: &Server) -> v1::Config {
+        v1::Config {
+            contents: server.contents.iter().map(content).collect(),
+            ..self.common()
+        }
+    }
+
+    pub(super) fn of_relay(&self, name: &str, kind: TierKind) -> v1::Config {
+        let max_sessions = match kind {
+            TierKind::Edge => self.topology.max_sessions.unwrap_or(0),
+            TierKind::Root | TierKind::Interior => 0,
+        };
+        let parents = self.parents.get(name).into_iter().flatten();
+        v1::Config {
+            parents: parents.map(|parent| self.peer(parent)).collect(),
+            max_sessions,
+            ..self.common()
+        }
+    }
+
+    fn common(&self) -> v1::Config {
+        let packaging = &self.topology.packaging;
+        let selection = &self.topology.selection;
+        v1::Config {
+            generation: GENERATION,
+            topology: self.topology.name.clone(),
+            epoch: self.facts.epoch,
+            segment_duration_ms: packaging.segment_ms,
+            part_duration_ms: packaging.part_ms,
+            window_segments: packaging.window_segments,
+            heartbeat_interval_ms: selection.heartbeat_interval_ms,
+            missed_heartbeats: selection.missed_heartbeats,
+            weight_latency: selection.weights.latency,
+            weight_loss: selection.weights.loss,
+            weight_load: selection.weights.load,
+            roots: self
+                .topology
+                .roots()
+                .members()
+                .map(|root| self.peer(&root))
+                .collect(),
+            ..Default::default()
+        }
+    }
+
+    fn peer(&self, name: &str) -> v1::Peer {
+        v1::Peer {
+            name: name.to_owned(),
+            uri: self.facts.addresses.advertised(name),
+        }
+    }
+}
+
+fn content(content: &Content) -> v1::Content {
+    let source = match &content.source {
+        Source::File { path } => v1::content::Source::File(v1::ContentFile { path: path.clone() }),
+        Source::Test {
+            pattern,
+            duration_ms,
+        } => v1::content::Source::Test(v1::ContentTest {
+            pattern: pattern.as_str().to_owned(),
+            duration_ms: *duration_ms,
+        }),
+    };
+    v1::Content {
+        name: content.name.clone(),
+        title: content.title.clone(),
+        renditions: content
+            .renditions
+            .iter()
+            .map(|rendition| v1::Rendition {
+                name: rendition.name.clone(),
+                height: rendition.height,
+                video_bitrate: rendition.video_bitrate_bps,
+                audio_bitrate: rendition.audio_bitrate_bps,
+            })
+            .collect(),
+        source: Some(source),
+    }
+}
+
+/// Of the configuration a member boots with; what the control plane sends later is higher.
+const GENERATION: u64 = 1;

@@ -1,0 +1,243 @@
+//! What is known of one member: its call, its last report, and rates from the differences of its
+//! counters.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use banyan_proto::v1;
+
+use super::Session;
+use super::limits::{Limits, Refusal};
+
+/// Whether a member's word counts now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    /// Not heard of yet.
+    #[default]
+    Starting,
+    /// Its last report counts.
+    Ready,
+    /// Unknown: silent for longer than its grace. Not the same as dead.
+    Lost,
+}
+
+impl State {
+    /// The word of the view.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Member {
+    state: State,
+    session: Option<Session>,
+    boot_id: String,
+    attached_at: Option<Duration>,
+    detached_at: Option<Duration>,
+    held: Option<Held>,
+    rates: BTreeMap<(String, String), Rate>,
+    bucket: Bucket,
+    /// The plan given to the current call.
+    pub(super) planned: Option<(u64, u64)>,
+    /// The plan last answered, by any call.
+    pub(super) acked: Option<(u64, u64)>,
+    /// Why that plan was refused.
+    pub(super) plan_error: Option<String>,
+}
+
+#[derive(Debug)]
+struct Held {
+    at: Duration,
+    session: Session,
+    report: v1::Report,
+}
+
+impl Member {
+    /// Returns the call that this one replaces.
+    pub(super) fn attach(
+        &mut self,
+        session: Session,
+        boot_id: &str,
+        at: Duration,
+    ) -> Option<Session> {
+        if self.boot_id != boot_id {
+            // Another process: its counters start anew.
+            self.rates.clear();
+            self.boot_id = boot_id.to_owned();
+        }
+        self.attached_at = Some(at);
+        self.detached_at = None;
+        self.planned = None;
+        self.bucket = Bucket { last: at, spent: 0 };
+        self.session.replace(session)
+    }
+
+    pub(super) fn detach(&mut self, session: Session, at: Duration) {
+        if self.session == Some(session) {
+            self.session = None;
+            self.detached_at = Some(at);
+        }
+    }
+
+    /// Whether another report fits the rate.
+    pub(super) fn admit(&mut self, limits: &Limits, at: Duration) -> Result<(), Refusal> {
+        if self.bucket.admit(limits, at) {
+            return Ok(());
+        }
+        Err(Refusal::TooManyReports {
+            burst: limits.burst,
+            interval_ms: limits.report_interval.as_millis() as u64,
+        })
+    }
+
+    /// Takes a checked report if it is newer than the one held.
+    pub(super) fn apply(&mut self, report: v1::Report, at: Duration) -> Result<(), Refusal> {
+        let Some(session) = self.session else {
+            return Err(Refusal::StaleSession);
+        };
+        if let Some(held) = &self.held
+            && held.session == session
+            && report.sequence <= held.report.sequence
+        {
+            return Err(Refusal::StaleReport {
+                sequence: report.sequence,
+                last: held.report.sequence,
+            });
+        }
+        self.measure(&report, at);
+        self.state = State::Ready;
+        self.held = Some(Held {
+            at,
+            session,
+            report,
+        });
+        Ok(())
+    }
+
+    fn measure(&mut self, report: &v1::Report, at: Duration) {
+        let mut rates = std::mem::take(&mut self.rates);
+        for track in &report.tracks {
+            let key = (track.stream.clone(), track.track.clone());
+            let mut rate = rates.remove(&key).unwrap_or_default();
+            rate.push(&track.parent, at, track.bytes_in);
+            self.rates.insert(key, rate);
+        }
+    }
+
+    /// Time passes; returns whether the state changed.
+    pub(super) fn age(&mut self, limits: &Limits, waited: Duration, at: Duration) -> bool {
+        let next = if self.heard(limits, at) {
+            State::Ready
+        } else if self.is_expected(limits, waited, at) {
+            State::Starting
+        } else {
+            State::Lost
+        };
+        let changed = next != self.state;
+        self.state = next;
+        changed
+    }
+
+    fn heard(&self, limits: &Limits, at: Duration) -> bool {
+        let within = |since: Duration, grace| at.saturating_sub(since) <= grace;
+        let Some(held) = &self.held else {
+            return false;
+        };
+        within(held.at, limits.silence)
+            && self
+                .detached_at
+                .is_none_or(|left| within(left, limits.reconnect))
+    }
+
+    /// Attached with its first report due, or not heard of since the control plane's own start.
+    fn is_expected(&self, limits: &Limits, waited: Duration, at: Duration) -> bool {
+        let reported = self.held.as_ref().map(|held| held.session);
+        match (self.session, self.attached_at) {
+            (Some(session), Some(since)) if reported != Some(session) => {
+                at.saturating_sub(since) <= limits.silence
+            }
+            _ => reported.is_none() && waited <= limits.startup,
+        }
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.state
+    }
+
+    pub(super) fn report(&self) -> Option<&v1::Report> {
+        self.held.as_ref().map(|held| &held.report)
+    }
+
+    pub(super) fn bytes_per_second(&self, stream: &str, track: &str) -> u64 {
+        self.rates
+            .get(&(stream.to_owned(), track.to_owned()))
+            .map_or(0, Rate::bytes_per_second)
+    }
+}
+
+/// How many reports came lately: a bucket that leaks one per interval.
+#[derive(Debug, Default)]
+struct Bucket {
+    last: Duration,
+    spent: u32,
+}
+
+impl Bucket {
+    fn admit(&mut self, limits: &Limits, at: Duration) -> bool {
+        let interval = limits.report_interval.max(Duration::from_millis(1));
+        let earned = (at.saturating_sub(self.last).as_nanos() / interval.as_nanos()) as u32;
+        if earned > 0 {
+            self.spent = self.spent.saturating_sub(earned);
+            self.last += interval * earned;
+        }
+        if self.spent >= limits.burst {
+            return false;
+        }
+        self.spent += 1;
+        true
+    }
+}
+
+/// Bytes over a short window of reports, from one parent.
+#[derive(Debug, Default)]
+struct Rate {
+    parent: String,
+    samples: VecDeque<(Duration, u64)>,
+}
+
+impl Rate {
+    fn push(&mut self, parent: &str, at: Duration, bytes: u64) {
+        let reset = self.samples.back().is_some_and(|(_, last)| bytes < *last);
+        if reset || self.parent != parent {
+            self.samples.clear();
+            parent.clone_into(&mut self.parent);
+        }
+        self.samples.push_back((at, bytes));
+        while self.samples.len() > SAMPLES
+            || (self.samples.len() > 2 && at.saturating_sub(self.samples[0].0) > WINDOW)
+        {
+            self.samples.pop_front();
+        }
+    }
+
+    fn bytes_per_second(&self) -> u64 {
+        let (Some((from, first)), Some((to, last))) = (self.samples.front(), self.samples.back())
+        else {
+            return 0;
+        };
+        let elapsed = to.saturating_sub(*from).as_millis();
+        if elapsed == 0 {
+            return 0;
+        }
+        (u128::from(last - first) * 1000 / elapsed) as u64
+    }
+}
+
+/// Long enough to hold two segments, so that the pulse of segments does not show as a pulse of rate.
+const WINDOW: Duration = Duration::from_secs(4);
+const SAMPLES: usize = 16;
