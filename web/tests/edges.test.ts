@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { backoff } from "../src/model/feed";
-import { EdgePool, edgesOf, PENALTY_MS, reachable } from "../src/player/edges";
+import { EdgePool, edgesOf, FIRST_PATIENCE_MS, PENALTY_MS, PROVEN_PATIENCE_MS, reachable } from "../src/player/edges";
 import type { Edge } from "../src/player/edges";
 import { target } from "../src/ui/cards";
 import { topology } from "./campus";
@@ -79,6 +79,17 @@ describe("failing over", () => {
     expect(one.rewrite("http://elsewhere/a")).toBe("http://elsewhere/a");
     expect(one.owner("http://host:800/figs/hi.m3u8")).toBe("e-0");
     expect(one.owner("http://host:8000/figs")).toBeNull();
+  });
+
+  test("is less patient with an edge that has sent media", () => {
+    const one = pool(edge("e-0"), edge("e-1"));
+    one.choose(0);
+    one.succeed("e-0", false);
+    expect(one.patience("e-0")).toBe(FIRST_PATIENCE_MS);
+    one.succeed("e-0", true);
+    expect(one.patience("e-0")).toBe(PROVEN_PATIENCE_MS);
+    one.fail("e-0", 1);
+    expect(one.patience("e-0")).toBe(FIRST_PATIENCE_MS);
   });
 
   test("still knows the address of an edge that left", () => {

@@ -10,10 +10,7 @@ import type { StreamDetails, StreamSummary, Topology } from "./types";
 export type Feed = "connecting" | "live" | "unreachable";
 
 export interface State {
-  /** What is drawn. */
   readonly topology: Topology | null;
-  /** What the next picture is compared with: not one of a control plane that is still learning. */
-  readonly settled: Topology | null;
   readonly quietUntil: number;
   /** Viewer's clock minus the control plane's, in ms; the least delayed sample wins. */
   readonly clockOffsetMs: number | null;
@@ -34,7 +31,6 @@ export type Event =
 
 export const initial: State = {
   topology: null,
-  settled: null,
   quietUntil: 0,
   clockOffsetMs: null,
   details: new Map(),
@@ -72,21 +68,20 @@ function withTopology(state: State, topology: Topology, at: number): State {
   const happenings = back
     ? keep(state.happenings, [{ at, tone: "good", text: "The control plane is back" }])
     : state.happenings;
-  if (at < quietUntil && state.settled !== null && knowsLess(topology, state.settled)) return { ...next, happenings };
+  if (at < quietUntil && state.topology !== null && knowsLess(topology, state.topology)) return { ...next, happenings };
 
-  const news = state.settled === null ? [] : difference(state.settled, topology, state.feeders, at);
+  const news = state.topology === null ? [] : difference(state.topology, topology, state.feeders, at);
   return {
     ...next,
     topology,
-    settled: topology,
     happenings: keep(happenings, news),
     feeders: feedersAfter(topology, state.feeders),
   };
 }
 
-function knowsLess(topology: Topology, settled: Topology): boolean {
+function knowsLess(topology: Topology, known: Topology): boolean {
   const ready = (one: Topology) => one.members.filter((member) => member.state === "ready").length;
-  return ready(topology) < ready(settled) || topology.streams.length < settled.streams.length;
+  return ready(topology) < ready(known) || topology.streams.length < known.streams.length;
 }
 
 /** Delay on the way only ever adds, so the smallest difference is nearest the truth. */

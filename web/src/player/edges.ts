@@ -12,6 +12,11 @@ export interface Edge extends EdgeAddress {
 /** How long a failed edge is passed over while another one is left. */
 export const PENALTY_MS = 20_000;
 
+/** Less than a live player's buffer, so that the next edge's answer comes in time. */
+export const PROVEN_PATIENCE_MS = 2_500;
+/** An edge nobody watches yet must fetch by way of the tree; leaving it early would wake all edges in turn. */
+export const FIRST_PATIENCE_MS = 5_000;
+
 /** Edges with what the tree says of them; an edge the tree does not list counts as ready. */
 export function edgesOf(topology: Topology, pageHost: string): Edge[] {
   const members = new Map(topology.members.map((member) => [member.name, member]));
@@ -46,6 +51,7 @@ export class EdgePool {
   #current: string | null = null;
   readonly #known = new Map<string, string>();
   readonly #failedAt = new Map<string, number>();
+  readonly #proven = new Set<string>();
 
   /** The current edge stays: the tree's opinion of an edge that plays is of no matter. */
   update(edges: readonly Edge[]): void {
@@ -77,14 +83,22 @@ export class EdgePool {
   /** Marks an edge as failed; moves on if it was the current one. Null when there is no other. */
   fail(name: string, now: number): Edge | null {
     this.#failedAt.set(name, now);
+    this.#proven.delete(name);
     if (this.#current !== name) return this.current;
     const next = this.#best(now, name);
     if (next) this.#current = next.name;
     return next;
   }
 
-  succeed(name: string): void {
+  /** An edge answered; `media` when it sent media, so that its branch of the tree stands. */
+  succeed(name: string, media: boolean): void {
     this.#failedAt.delete(name);
+    if (media) this.#proven.add(name);
+  }
+
+  /** Silence after which another edge is asked, in ms: a branch that must grow first gets longer. */
+  patience(name: string): number {
+    return this.#proven.has(name) ? PROVEN_PATIENCE_MS : FIRST_PATIENCE_MS;
   }
 
   /** The same resource at the current edge; addresses of no known edge stay as they are. */

@@ -22,9 +22,6 @@ export interface Watch {
   moved(from: string, to: string | null, why: string): void;
 }
 
-/** Silence after which another edge is asked, if there is one. */
-const PATIENCE_MS = 2_500;
-
 export function loaderFor(pool: EdgePool, watch: Watch): HlsConfig["loader"] {
   const Inner = Hls.DefaultConfig.loader;
 
@@ -69,10 +66,10 @@ export function loaderFor(pool: EdgePool, watch: Watch): HlsConfig["loader"] {
         return true;
       };
 
-      this.#inner.load(context, others ? hasty(config) : config, {
+      this.#inner.load(context, others ? hasty(config, pool.patience(asked)) : config, {
         ...callbacks,
         onSuccess: (response, stats, ctx, details) => {
-          if (asked !== null) pool.succeed(asked);
+          if (asked !== null) pool.succeed(asked, context.responseType === "arraybuffer");
           callbacks.onSuccess(response, stats, ctx, details);
         },
         onError: (error, ctx, details, stats) => {
@@ -116,13 +113,14 @@ export function loaderFor(pool: EdgePool, watch: Watch): HlsConfig["loader"] {
   };
 }
 
-function hasty(config: LoaderConfiguration): LoaderConfiguration {
+/** One attempt, given up after `patience` ms of silence. */
+function hasty(config: LoaderConfiguration, patience: number): LoaderConfiguration {
   const policy = config.loadPolicy;
   return {
     ...config,
     loadPolicy: {
       ...policy,
-      maxTimeToFirstByteMs: Math.min(PATIENCE_MS, policy.maxTimeToFirstByteMs || PATIENCE_MS),
+      maxTimeToFirstByteMs: Math.min(patience, policy.maxTimeToFirstByteMs || patience),
       errorRetry: null,
       timeoutRetry: null,
     },
