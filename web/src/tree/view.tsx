@@ -150,9 +150,9 @@ function noteOf(box: Box, origin: Origin | undefined, stream: StreamSummary | nu
   switch (member.role) {
     case "server": {
       const metric = origin?.metric == null ? "" : `metric ${origin.metric}`;
-      if (origin?.preparing.some((entry) => entry.error === "")) return ["preparing", ""];
       if (stream && !box.candidate) return ["other streams", ""];
       if (box.active) return ["active", metric];
+      if (origin?.preparing.some((entry) => entry.error === "")) return ["preparing", ""];
       if (origin?.state === "silent") return ["silent", ""];
       return [stream ? "standby" : (origin?.state ?? "ready"), metric];
     }

@@ -10,7 +10,8 @@ export function Figures({ player }: { player: Player }) {
     return () => clearInterval(timer);
   }, [player]);
 
-  const share = stats.decoded > 0 ? stats.dropped / stats.decoded : 0;
+  // A few frames of the start say nothing yet.
+  const share = stats.decoded > 250 ? stats.dropped / stats.decoded : 0;
   return (
     <dl class="figures">
       <div title="How far the picture is behind the source's clock">

@@ -14,7 +14,7 @@ interface Props {
 
 export function Header({ topology, health }: Props) {
   const members = topology?.members.filter((member) => member.role !== "control") ?? [];
-  const viewers = members.reduce((sum, member) => sum + (member.role === "edge" ? member.sessions : 0), 0);
+  const viewers = members.reduce((sum, member) => sum + (member.role === "edge" && member.state !== "lost" ? member.sessions : 0), 0);
   const ready = members.filter((member) => member.state === "ready").length;
   return (
     <header class="top">
