@@ -252,6 +252,11 @@ impl Core {
         Ok(link)
     }
 
+    /// The next call to `name` opens a new connection.
+    pub(crate) fn forget_link(&self, name: &str) {
+        lock(&self.links).retain(|(known, _), _| known != name);
+    }
+
     // ---- memory -------------------------------------------------------------------------------
 
     /// Order of arrival, for eviction.

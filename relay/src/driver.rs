@@ -204,14 +204,30 @@ impl Driver {
         let key = &self.track.key;
         let silence = self.machine.silence(now);
         let fed = self.current.is_some();
-        tracing::info!(
-            stream = key.stream,
-            track = key.track,
-            parent,
-            cause = cause.label(),
-            gap_ms = silence.as_millis() as u64,
-            "parent left"
-        );
+        let gap_ms = silence.as_millis() as u64;
+        if fed {
+            tracing::info!(
+                stream = key.stream,
+                track = key.track,
+                parent,
+                cause = cause.label(),
+                gap_ms,
+                "parent left"
+            );
+        } else {
+            tracing::debug!(
+                stream = key.stream,
+                track = key.track,
+                parent,
+                cause = cause.label(),
+                gap_ms,
+                "parent not joined"
+            );
+        }
+        if cause == Cause::Silence {
+            // Its connection may be half open: the next call dials anew.
+            self.core.forget_link(&parent);
+        }
         self.current = None;
         self.opening = None;
         self.candidate.clear();
@@ -233,6 +249,8 @@ impl Driver {
     }
 
     fn exhausted(&mut self) {
+        // A position that no parent can serve is not clung to, when nothing was received at it.
+        self.track.lock().store.unadopt();
         let phase = match &self.last_refusal {
             Some(_) if self.refusals_not_found => Phase::NotFound,
             Some(status) => Phase::Unavailable(status.message().to_owned()),

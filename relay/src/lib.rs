@@ -9,7 +9,6 @@
 
 pub mod assembly;
 mod attach;
-pub mod carrier;
 mod catalog;
 pub mod clock;
 pub mod config;

@@ -27,6 +27,9 @@ const MAX_RANGE: u64 = 256;
 /// A fetch without a deadline of its own ends after this.
 const FETCH_PATIENCE: Duration = Duration::from_secs(10);
 
+/// A member this young may not have heard of everything: it does not say that something is not.
+const SETTLING: Duration = Duration::from_secs(5);
+
 /// A member that has just started waits this long for its own parents' catalogue.
 const CATALOG_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -53,7 +56,13 @@ impl Serving {
                 "no parent of this member has told its catalogue yet",
             ));
         };
-        offered(&view, stream, track)
+        offered(&view, stream, track).map_err(|status| {
+            if self.core.clock.uptime() < SETTLING {
+                Status::unavailable(format!("{}, as far as is known yet", status.message()))
+            } else {
+                status
+            }
+        })
     }
 }
 

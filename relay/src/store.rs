@@ -54,16 +54,6 @@ pub(crate) struct Taken {
     pub(crate) lacks_front: bool,
 }
 
-/// Counters of everything refused.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Refused {
-    pub(crate) duplicates: u64,
-    pub(crate) jumps: u64,
-    pub(crate) contradictions: u64,
-    pub(crate) hash_mismatches: u64,
-    pub(crate) gaps: u64,
-}
-
 /// The last position received live.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Tip {
@@ -91,7 +81,6 @@ pub(crate) struct Store {
     adopted_hash: (u64, Bytes),
     ended: Option<Ended>,
     bytes: usize,
-    refused: Refused,
     stamps: VecDeque<(u64, u64)>,
 }
 
@@ -145,10 +134,6 @@ impl Store {
 
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
-    }
-
-    pub(crate) fn refused(&self) -> Refused {
-        self.refused
     }
 
     /// Enough is known to write a playlist and to serve a child.
@@ -249,12 +234,7 @@ impl Store {
         payload: Bytes,
         stamp: u64,
     ) -> Result<Taken, Refusal> {
-        self.check_order(&head)
-            .inspect_err(|refusal| match refusal {
-                Refusal::Duplicate | Refusal::BeforeBoundary => self.refused.duplicates += 1,
-                Refusal::Jump { .. } => self.refused.jumps += 1,
-                Refusal::Contradiction(_) => self.refused.contradictions += 1,
-            })?;
+        self.check_order(&head)?;
         let turned = self
             .tip
             .as_ref()
@@ -303,7 +283,6 @@ impl Store {
         };
         if held.complete && held.disagrees_with(&expected_hash) {
             taken.hash_mismatch = true;
-            self.refused.hash_mismatches += 1;
             self.drop_bytes(at.number);
         }
         self.trim();
@@ -374,7 +353,6 @@ impl Store {
         if self.tip.as_ref().is_some_and(|tip| to <= tip.at) || to.number == 0 {
             return;
         }
-        self.refused.gaps += 1;
         self.fill_missing(to.number);
         let (at, last) = if to.part == 0 {
             (

@@ -2,8 +2,9 @@
 //!
 //! Pure: events and instants in, orders out. It knows ranked parents by name, when a hop counts as
 //! silent, and when to try whom; it opens no connection. One machine per carried track. Rules:
-//! * a hop is silent when nothing at all came over it for the budget; a timer of our own that fired
-//!   late extends the deadline by that lateness, once per silence;
+//! * a hop is silent when nothing at all came over it for the budget, which grows where messages
+//!   have come late; a timer of our own that fired late extends the deadline by that lateness, once
+//!   per silence;
 //! * our own name in the parent's path, or a parent that repairs for too long, is left;
 //! * a stalled path (every hop alive, no media) is told on and never acted on here;
 //! * every failed parent waits out a backoff with jitter; a round without success is said, so that
@@ -186,9 +187,14 @@ impl Upstream {
 
     /// Any message came over the hop.
     pub(crate) fn on_message(&mut self, now: Instant) {
+        let gap = self.silence(now);
         self.last_message = now;
         self.extended = false;
         self.deadline = now + self.tuning.silence;
+        if let State::Flowing { parent } = &self.state {
+            self.parents.observe_gap(parent, gap, now);
+            self.deadline = now + self.parents.budget(parent, now);
+        }
     }
 
     /// The parent described the track: the path is live.
@@ -239,6 +245,11 @@ impl Upstream {
         self.parents.failed(parent, Cause::Connection, now);
     }
 
+    /// The parent has not failed lately: it may be returned to.
+    pub(crate) fn is_settled(&self, parent: &str, now: Instant) -> bool {
+        self.parents.is_settled(parent, now)
+    }
+
     /// The best parent that could be tried beside the current one.
     pub(crate) fn candidate(&self, now: Instant) -> Option<String> {
         self.parents.other_than(self.parent()?, now)
@@ -254,6 +265,9 @@ impl Upstream {
                     self.judge_silence(now);
                 }
                 if let Some(cause) = self.leaving.take() {
+                    if cause == Cause::Silence {
+                        self.parents.observe_gap(&parent, self.silence(now), now);
+                    }
                     self.parents.failed(&parent, cause, now);
                     if self.broken_since.is_none() {
                         self.broken_since = Some(now);

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use banyan_proto::v1;
+use banyan_proto::{carrier, v1};
 use tokio::sync::watch;
 
 use super::{Core, Role, lock};
-use crate::carrier;
 use crate::clock::Instant;
 use crate::library::CatalogView;
 use crate::origins::BeatError;
@@ -130,7 +129,7 @@ impl Core {
         if self.is_fellow_root(name) {
             return;
         }
-        let refused = lock(&self.sources).snapshot(name, offers);
+        let refused = lock(&self.sources).snapshot(name, offers, Instant::now());
         self.counters.offers_refused.add(refused);
         self.publish_catalog();
     }
@@ -142,10 +141,11 @@ impl Core {
         self.publish_catalog();
     }
 
-    fn publish_catalog(&self) {
+    /// Also called now and then without news: what a returned parent said before runs out.
+    pub(crate) fn publish_catalog(&self) {
         let sources = lock(&self.sources);
         self.catalog.send_if_modified(|view| {
-            let next = sources.view(view);
+            let next = sources.view(view, Instant::now());
             let changed = next != **view;
             if changed {
                 *view = Arc::new(next);

@@ -136,7 +136,8 @@ impl Driver {
             }
             None => {
                 let preferred = self.core.preferred_parent(stream, &current);
-                (preferred.map(|peer| peer.name), Cause::Preferred)
+                let settled = preferred.filter(|peer| self.machine.is_settled(&peer.name, now));
+                (settled.map(|peer| peer.name), Cause::Preferred)
             }
         };
         self.candidate.next_look = Some(now + LOOK_EVERY);

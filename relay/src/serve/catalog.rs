@@ -48,6 +48,9 @@ impl Reader {
             if let Some(frame) = self.queue.pop_front() {
                 return Some(frame);
             }
+            if self.told_drain {
+                return None;
+            }
             let shutdown = self.core.shutdown.clone();
             tokio::select! {
                 biased;
@@ -59,7 +62,7 @@ impl Reader {
                         self.queue.push_back(Frame::catalog(snapshot(&view)));
                     }
                 }
-                drain = self.draining.wait_for(|draining| *draining), if !self.told_drain => {
+                drain = self.draining.wait_for(|draining| *draining) => {
                     drain.ok()?;
                     self.told_drain = true;
                     self.queue.push_back(Frame::catalog(Body::GoAway(v1::GoAway {

@@ -32,6 +32,10 @@ const KEEP_ALIVE: Duration = Duration::from_millis(100);
 /// How long a child that is told to go may take.
 const DRAIN: Duration = Duration::from_secs(2);
 
+/// A fetch that met no live path is tried so often, a keep-alive apart, before it is a gap: as long
+/// as a repair may take.
+const FILL_ATTEMPTS: u32 = 15;
+
 struct Child {
     core: Arc<Core>,
     track: Arc<Track>,
@@ -46,6 +50,8 @@ struct Child {
     told_drain: bool,
     keep_alive: Pin<Box<Sleep>>,
     over: bool,
+    /// Fetches in a row that found no live path.
+    fill_failures: u32,
     _demand: ChildGuard,
 }
 
@@ -95,6 +101,7 @@ pub(super) fn stream(
         told_drain: false,
         keep_alive: Box::pin(tokio::time::sleep(KEEP_ALIVE)),
         over: false,
+        fill_failures: 0,
         _demand: demand,
         core,
         track,
@@ -301,11 +308,18 @@ impl Child {
                         .map(Frame::Chunk),
                 );
                 self.cursor = Some(next);
+                self.fill_failures = 0;
             }
             Ok(Fetched::Init(_)) => {}
+            Err(LibraryError::Unavailable(_) | LibraryError::Timeout)
+                if self.fill_failures < FILL_ATTEMPTS =>
+            {
+                self.fill_failures += 1;
+                self.wait().await;
+            }
             Err(error) => {
-                let gone = !matches!(error, LibraryError::Unavailable(_) | LibraryError::Timeout);
-                tracing::info!(stream = self.track.key.stream, track = self.track.key.track, number, %error, gone, "child meets a gap");
+                tracing::info!(stream = self.track.key.stream, track = self.track.key.track, number, %error, "child meets a gap");
+                self.fill_failures = 0;
                 self.gap(run, cursor, next);
             }
         }

@@ -142,7 +142,7 @@ async fn every_impossible_fetch_has_its_own_status() {
     let overlay = Overlay::minimal(301);
     overlay.offered("edge-0").await;
     let watching = overlay.watch("edge-0").await;
-    pass(Duration::from_secs(4)).await;
+    pass(Duration::from_secs(6)).await;
     let serving = Serving::new(overlay.members["edge-0"].clone());
     let head = watching.handle.view().borrow().head.clone().unwrap();
     let good = v1::FetchRequest {

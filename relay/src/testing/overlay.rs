@@ -194,7 +194,7 @@ impl Overlay {
     /// The carrier root of the stream, and the other one.
     pub(crate) fn roots_in_order(&self) -> Vec<String> {
         let names = self.roots.iter().map(String::as_str);
-        crate::carrier::rank(names, STREAM)
+        banyan_proto::carrier::rank(names, STREAM)
             .into_iter()
             .map(str::to_owned)
             .collect()

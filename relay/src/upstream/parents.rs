@@ -11,6 +11,10 @@ pub struct Tuning {
     /// A parent sends at least every 100 ms; three missed and it is left. Less would take a busy
     /// sender for a dead one, more delays repair past half a second.
     pub silence: Duration,
+    /// The most the budget grows to where messages come late.
+    pub silence_maximum: Duration,
+    /// What a parent sends at least every so often.
+    pub keep_alive: Duration,
     /// The first message of a subscription may need a connection first.
     pub first_message: Duration,
     /// A parent that repairs longer than this is left, although it answers.
@@ -29,6 +33,8 @@ impl Default for Tuning {
     fn default() -> Tuning {
         Tuning {
             silence: Duration::from_millis(300),
+            silence_maximum: Duration::from_secs(2),
+            keep_alive: Duration::from_millis(100),
             first_message: Duration::from_millis(500),
             repair_limit: Duration::from_millis(1500),
             backoff_minimum: Duration::from_millis(100),
@@ -49,6 +55,40 @@ struct Parent {
     tried: bool,
     /// Answered that its run or bytes are not ours.
     disagrees: bool,
+    failed_at: Option<Instant>,
+    jitter: Jitter,
+}
+
+/// How late a hop's messages come, as a peak that fades.
+#[derive(Clone, Copy, Debug, Default)]
+struct Jitter {
+    excess: Duration,
+    at: Option<Instant>,
+}
+
+impl Jitter {
+    /// A peak halves in this time: long enough to outlast one busy spell of a machine, short enough
+    /// that a quiet one repairs quickly again.
+    const HALF_LIFE: Duration = Duration::from_secs(10);
+
+    fn now(&self, now: Instant) -> Duration {
+        let Some(at) = self.at else {
+            return Duration::ZERO;
+        };
+        let age = now.saturating_duration_since(at).as_secs_f64();
+        self.excess
+            .mul_f64(0.5_f64.powf(age / Self::HALF_LIFE.as_secs_f64()))
+    }
+
+    fn observe(&mut self, gap: Duration, interval: Duration, now: Instant) {
+        let excess = gap.saturating_sub(interval);
+        if excess >= self.now(now) && excess > Duration::ZERO {
+            *self = Jitter {
+                excess,
+                at: Some(now),
+            };
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -64,7 +104,7 @@ impl Parents {
         Parents {
             tuning,
             ranked: Vec::new(),
-            seed: crate::carrier::weight(me, "jitter") | 1,
+            seed: banyan_proto::carrier::weight(me, "jitter") | 1,
         }
     }
 
@@ -84,6 +124,8 @@ impl Parents {
                     not_before: None,
                     tried: false,
                     disagrees: false,
+                    failed_at: None,
+                    jitter: Jitter::default(),
                 },
             });
         }
@@ -143,6 +185,7 @@ impl Parents {
         } = self.tuning;
         if let Some(parent) = self.find(name) {
             parent.disagrees = cause == Cause::Disagreement;
+            parent.failed_at = Some(now);
             parent.failures = (parent.failures + 1).min(16);
             let backoff = backoff_minimum
                 .saturating_mul(1 << (parent.failures - 1))
@@ -150,6 +193,29 @@ impl Parents {
             // Between one and one and a half times the backoff: orphans do not come back in step.
             parent.not_before = Some(now + backoff + backoff.mul_f64(jitter / 2.0));
         }
+    }
+
+    /// The hop was quiet for `gap` before something came over it, or before it was left.
+    pub(crate) fn observe_gap(&mut self, name: &str, gap: Duration, now: Instant) {
+        let interval = self.tuning.keep_alive;
+        if let Some(parent) = self.find(name) {
+            parent.jitter.observe(gap, interval, now);
+        }
+    }
+
+    /// How long the hop to `name` may be quiet: the default, more where messages have come late.
+    pub(crate) fn budget(&self, name: &str, now: Instant) -> Duration {
+        let known = self.ranked.iter().find(|parent| parent.name == name);
+        let jitter = known.map_or(Duration::ZERO, |parent| parent.jitter.now(now));
+        (self.tuning.silence + 2 * jitter).min(self.tuning.silence_maximum)
+    }
+
+    /// It has not failed for as long as a return to it takes.
+    pub(crate) fn is_settled(&self, name: &str, now: Instant) -> bool {
+        let known = self.ranked.iter().find(|parent| parent.name == name);
+        known
+            .and_then(|parent| parent.failed_at)
+            .is_none_or(|at| now.saturating_duration_since(at) >= self.tuning.stable)
     }
 
     /// When the first parent may be tried again; `now` when there is none at all.

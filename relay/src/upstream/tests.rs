@@ -1,1 +1,230 @@
-//! Upstream.
+//! The machine alone, on instants made up here.
+
+use std::time::Duration;
+
+use super::*;
+
+const MS: fn(u64) -> Duration = Duration::from_millis;
+
+fn machine(parents: &[&str], now: Instant) -> Upstream {
+    let mut machine = Upstream::new("edge-7", Tuning::default(), now);
+    machine.rank(parents.iter().map(|p| (*p).to_owned()));
+    machine.start(now);
+    machine
+}
+
+fn subscribe(parent: &str) -> Order {
+    Order::Subscribe {
+        parent: parent.into(),
+        fresh: false,
+    }
+}
+
+fn left(parent: &str, cause: Cause) -> Order {
+    Order::Leave {
+        parent: parent.into(),
+        cause,
+    }
+}
+
+/// Flowing from `parents[0]` since `now`.
+fn flowing(parents: &[&str], now: Instant) -> Upstream {
+    let mut machine = machine(parents, now);
+    assert_eq!(machine.poll(now), subscribe(parents[0]));
+    machine.on_message(now);
+    machine.on_flowing(now);
+    machine
+}
+
+#[test]
+fn a_silent_hop_is_left_at_its_budget_and_not_before() {
+    let start = Instant::now();
+    let mut machine = flowing(&["mid-0", "mid-1"], start);
+    assert_eq!(machine.poll(start + MS(299)), Order::Wait(start + MS(300)));
+    assert_eq!(machine.poll(start + MS(300)), left("mid-0", Cause::Silence));
+    assert_eq!(machine.poll(start + MS(300)), subscribe("mid-1"));
+}
+
+#[test]
+fn any_message_moves_the_deadline() {
+    let start = Instant::now();
+    let mut machine = flowing(&["mid-0"], start);
+    machine.on_message(start + MS(100));
+    assert_eq!(machine.poll(start + MS(350)), Order::Wait(start + MS(400)));
+}
+
+#[test]
+fn a_late_timer_extends_the_deadline_by_its_lateness_once() {
+    let start = Instant::now();
+    let mut machine = flowing(&["mid-0", "mid-1"], start);
+    // This process slept until 450: the parent may have sent all the while.
+    assert_eq!(machine.poll(start + MS(450)), Order::Wait(start + MS(600)));
+    assert_eq!(machine.poll(start + MS(600)), left("mid-0", Cause::Silence));
+    let mut machine = flowing(&["mid-0", "mid-1"], start);
+    machine.poll(start + MS(450));
+    machine.on_message(start + MS(451));
+    // And what came after so long shows that messages come late here.
+    assert_eq!(
+        machine.poll(start + MS(1000)),
+        Order::Wait(start + MS(451 + 300 + 2 * 351))
+    );
+}
+
+#[test]
+fn the_first_message_may_take_longer_than_the_others() {
+    let start = Instant::now();
+    let mut machine = machine(&["mid-0", "mid-1"], start);
+    assert_eq!(machine.poll(start), subscribe("mid-0"));
+    assert_eq!(machine.poll(start + MS(499)), Order::Wait(start + MS(500)));
+    assert_eq!(machine.poll(start + MS(500)), left("mid-0", Cause::Silence));
+}
+
+#[test]
+fn our_own_name_in_the_path_is_left_at_once() {
+    let start = Instant::now();
+    let mut machine = flowing(&["mid-0", "mid-1"], start);
+    let told = |path: &[&str], flow| Told {
+        path: path.iter().map(|p| (*p).to_owned()).collect(),
+        flow,
+    };
+    assert!(machine.on_told(told(&["lisbon", "mid-0"], Flow::Flowing)));
+    assert_eq!(machine.told(start).path, ["lisbon", "mid-0", "edge-7"]);
+    assert!(!machine.on_told(told(&["lisbon", "mid-0"], Flow::Flowing)));
+    machine.on_told(told(&["lisbon", "edge-7", "mid-0"], Flow::Flowing));
+    assert_eq!(machine.poll(start), left("mid-0", Cause::Loop));
+}
+
+#[test]
+fn a_parent_that_repairs_too_long_is_left_and_a_stalled_one_is_told_on() {
+    let start = Instant::now();
+    let mut machine = flowing(&["mid-0", "mid-1"], start);
+    let told = |flow| Told {
+        path: vec!["mid-0".into()],
+        flow,
+    };
+    machine.on_told(told(Flow::Repairing { since: MS(1500) }));
+    assert!(matches!(machine.poll(start), Order::Wait(_)));
+    assert_eq!(
+        machine.told(start).flow,
+        Flow::Repairing { since: MS(1500) }
+    );
+    machine.on_told(told(Flow::Stalled));
+    assert!(matches!(machine.poll(start), Order::Wait(_)));
+    assert_eq!(machine.told(start).flow, Flow::Stalled);
+    machine.on_told(told(Flow::Repairing { since: MS(1501) }));
+    assert_eq!(machine.poll(start), left("mid-0", Cause::ParentRepairing));
+}
+
+#[test]
+fn a_failed_round_is_said_once_and_the_next_waits_for_the_backoff() {
+    let start = Instant::now();
+    let mut machine = machine(&["mid-0", "mid-1"], start);
+    for parent in ["mid-0", "mid-1"] {
+        assert_eq!(machine.poll(start), subscribe(parent));
+        machine.on_failure(Cause::Connection);
+        assert_eq!(machine.poll(start), left(parent, Cause::Connection));
+    }
+    assert_eq!(machine.poll(start), Order::Exhausted);
+    let Order::Wait(until) = machine.poll(start) else {
+        panic!("the machine waits")
+    };
+    assert!((start + MS(100)..start + MS(151)).contains(&until));
+    assert!(matches!(machine.poll(until), Order::Subscribe { .. }));
+}
+
+#[test]
+fn backoff_grows_to_its_bound_and_success_forgets_it() {
+    let mut now = Instant::now();
+    let mut machine = machine(&["mid-0"], now);
+    let mut waits = Vec::new();
+    for _ in 0..10 {
+        assert_eq!(machine.poll(now), subscribe("mid-0"));
+        machine.on_failure(Cause::Connection);
+        loop {
+            match machine.poll(now) {
+                Order::Wait(until) => {
+                    waits.push(until - now);
+                    now = until;
+                    break;
+                }
+                Order::Leave { .. } | Order::Exhausted => {}
+                Order::Subscribe { .. } => panic!("no parent may be tried now"),
+            }
+        }
+    }
+    assert!(waits[0] < MS(151) && waits[9] >= MS(5000) && waits[9] <= MS(7500));
+    assert_eq!(machine.poll(now), subscribe("mid-0"));
+    machine.on_flowing(now);
+    machine.on_failure(Cause::Connection);
+    assert!(matches!(machine.poll(now), Order::Leave { .. }));
+    assert_eq!(machine.poll(now), Order::Exhausted);
+    let Order::Wait(until) = machine.poll(now) else {
+        panic!("the machine waits")
+    };
+    assert!(until - now < MS(151));
+}
+
+#[test]
+fn one_that_disagrees_is_joined_afresh_only_when_nobody_agrees() {
+    let start = Instant::now();
+    let mut machine = flowing(&["mid-0", "mid-1", "mid-2"], start);
+    machine.on_failure(Cause::Connection);
+    machine.poll(start);
+    for parent in ["mid-1", "mid-2"] {
+        assert_eq!(machine.poll(start), subscribe(parent));
+        machine.on_failure(if parent == "mid-1" {
+            Cause::Disagreement
+        } else {
+            Cause::Connection
+        });
+        machine.poll(start);
+    }
+    assert_eq!(
+        machine.poll(start),
+        Order::Subscribe {
+            parent: "mid-1".into(),
+            fresh: true
+        }
+    );
+}
+
+#[test]
+fn a_new_ranking_keeps_what_is_known_of_a_parent() {
+    let start = Instant::now();
+    let mut machine = flowing(&["mid-0", "mid-1"], start);
+    machine.on_failure(Cause::Connection);
+    machine.poll(start);
+    machine.rank(["mid-0".to_owned(), "mid-2".to_owned()]);
+    assert_eq!(machine.poll(start), subscribe("mid-2"));
+}
+
+#[test]
+fn a_hop_that_stutters_is_given_more_time_and_earns_it_back() {
+    let start = Instant::now();
+    let mut machine = flowing(&["mid-0", "mid-1"], start);
+    machine.on_message(start + MS(280)); // 180 ms late
+    let Order::Wait(deadline) = machine.poll(start + MS(281)) else {
+        panic!("the machine waits")
+    };
+    assert_eq!(deadline, start + MS(280 + 300 + 360));
+    let mut now = start + MS(280);
+    for _ in 0..600 {
+        now += MS(100);
+        machine.on_message(now);
+    }
+    let Order::Wait(deadline) = machine.poll(now) else {
+        panic!("the machine waits")
+    };
+    assert!(deadline - now < MS(310), "{:?}", deadline - now);
+}
+
+#[test]
+fn a_parent_that_failed_is_not_returned_to_before_it_has_settled() {
+    let start = Instant::now();
+    let mut machine = flowing(&["mid-0", "mid-1"], start);
+    assert!(machine.is_settled("mid-0", start));
+    machine.on_failure(Cause::Connection);
+    machine.poll(start);
+    assert!(!machine.is_settled("mid-0", start + MS(9_999)));
+    assert!(machine.is_settled("mid-0", start + MS(10_000)));
+}
