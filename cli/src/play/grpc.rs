@@ -62,7 +62,7 @@ pub(super) async fn watch(
         anyhow::Ok(())
     };
     tokio::select! {
-        outcome = playing => outcome,
+        outcome = playing => outcome.map_err(plain),
         () = stop.cancelled() => Ok(()),
     }
 }
@@ -109,7 +109,7 @@ impl Link {
             match self.try_offer(turn).await {
                 Ok(offer) => return Ok(offer),
                 Err(error) if fatal(&error) => return Err(error),
-                Err(error) => meter.retried(&format!("{error:#}")),
+                Err(error) => meter.retried(&format!("{:#}", plain(error))),
             }
             turn += 1;
             tokio::time::sleep(PAUSE).await;
@@ -178,8 +178,9 @@ impl Track {
                         // The window slid past, or the run is another: only live is left.
                         self.last = None;
                     }
-                    self.meter.retried(&format!("{error:#}"));
+                    let error = plain(error);
                     tracing::debug!(track = self.name, %error, "a subscription ended");
+                    self.meter.retried(&format!("{error:#}"));
                     if self.link.uris.len() > 1 {
                         turn += 1;
                         self.meter.switched();
@@ -300,6 +301,14 @@ impl Track {
             hashed_number,
             sha256,
         });
+    }
+}
+
+/// A status is told by its sentence; its code is for machines.
+fn plain(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref::<Status>() {
+        Some(status) if !status.message().is_empty() => anyhow::anyhow!("{}", status.message()),
+        _ => error,
     }
 }
 

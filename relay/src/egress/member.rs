@@ -60,7 +60,7 @@ impl<S: Source> Egress<S> {
                 self.metrics
                     .text(&self.source.metrics(), self.sessions.total()),
             ),
-            content_type: "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            content_type: "text/plain; version=0.0.4; charset=utf-8",
             cache: NO_STORE,
         }
     }

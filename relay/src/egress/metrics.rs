@@ -89,19 +89,51 @@ impl Metrics {
         Sent(self.sent.get_or_create(&Of { kind }).clone())
     }
 
-    /// The core's lines, then ours, as one OpenMetrics text.
+    /// The core's lines, then ours, in the Prometheus text format.
     pub(crate) fn text(&self, core: &str, sessions: u32) -> String {
         self.sessions.set(sessions.into());
         let mut text = String::with_capacity(core.len() + 4096);
-        let core = core.strip_suffix(END).unwrap_or(core);
         text.push_str(core);
         if !core.is_empty() && !core.ends_with('\n') {
             text.push('\n');
         }
-        if let Err(error) = encode(&mut text, &self.registry) {
+        let mut ours = String::new();
+        if let Err(error) = encode(&mut ours, &self.registry) {
             tracing::error!(%error, "metrics could not be written");
         }
+        classic(&ours, &mut text);
         text
+    }
+}
+
+/// OpenMetrics names a counter without the `_total` of its samples; the Prometheus text format, in
+/// which the core writes, names it with.
+fn classic(open_metrics: &str, out: &mut String) {
+    let mut counters = Vec::new();
+    for line in open_metrics.lines() {
+        if let Some(name) = line
+            .strip_prefix("# TYPE ")
+            .and_then(|rest| rest.strip_suffix(" counter"))
+        {
+            counters.push(name);
+        }
+    }
+    for line in open_metrics.lines() {
+        let mut words = line.splitn(4, ' ');
+        let head = (words.next(), words.next(), words.next(), words.next());
+        let (Some("#"), Some(kind), Some(name), Some(rest)) = head else {
+            if line != END {
+                out.push_str(line);
+                out.push('\n');
+            }
+            continue;
+        };
+        let total = if counters.contains(&name) {
+            "_total"
+        } else {
+            ""
+        };
+        out.push_str(&format!("# {kind} {name}{total} {rest}\n"));
     }
 }
 
@@ -113,28 +145,30 @@ impl Sent {
     }
 }
 
-/// How an OpenMetrics text ends; it may appear only once.
-const END: &str = "# EOF\n";
+/// How an OpenMetrics text ends.
+const END: &str = "# EOF";
 
 #[cfg(test)]
 mod tests {
     use super::Metrics;
 
     #[test]
-    fn the_text_holds_the_cores_lines_and_ends_once() {
+    fn the_text_holds_the_cores_lines_and_ours_in_one_format() {
         let metrics = Metrics::new();
         metrics.answered("segment", 200);
         metrics.sent("segment").add(1500);
-        let text = metrics.text("banyan_chunks_in_total{track=\"360p\"} 7\n# EOF\n", 3);
+        let text = metrics.text("banyan_chunks_in_total{track=\"360p\"} 7", 3);
         for line in [
             "banyan_chunks_in_total{track=\"360p\"} 7",
+            "# TYPE banyan_http_requests_total counter",
+            "# HELP banyan_http_sent_bytes_total Body bytes handed to connections.",
             "banyan_http_requests_total{kind=\"segment\",status=\"200\"} 1",
             "banyan_http_sent_bytes_total{kind=\"segment\"} 1500",
+            "# TYPE banyan_http_sessions gauge",
             "banyan_http_sessions 3",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
         }
-        assert_eq!(text.matches("# EOF").count(), 1);
-        assert!(text.ends_with("# EOF\n"));
+        assert!(!text.contains("EOF"));
     }
 }
