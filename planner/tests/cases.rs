@@ -1,10 +1,14 @@
 //! Plans one can check by eye, errors, explanations, and scale.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+#[path = "support/checks.rs"]
+mod checks;
+#[path = "support/worlds.rs"]
+mod worlds;
 
 use banyan_planner::{BackupKind, Input, Join, Measurements, Plan, plan};
-use common::{assert_sound, demand, link, relay, stream};
+use checks::assert_sound;
+use worlds::{demand, link, relay, stream};
 
 /// Two roots, three relays, four edges, no places.
 fn campus() -> Input {

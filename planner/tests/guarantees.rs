@@ -1,11 +1,15 @@
 //! The planner's guarantees as properties over random worlds.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+#[path = "support/checks.rs"]
+mod checks;
+#[path = "support/worlds.rs"]
+mod worlds;
 
 use banyan_planner::{Input, Plan, PlanError, plan};
-use common::{Costs, World, assert_sound};
+use checks::{Costs, assert_sound};
 use proptest::prelude::*;
+use worlds::World;
 
 /// A plan, or nothing when the world is such that no plan exists (links down, no path between roots).
 fn planned(input: &Input, previous: Option<&Plan>) -> Option<Plan> {

@@ -111,6 +111,19 @@ fn a_tier_that_cannot_feed_the_next_is_told_how_much_it_needs() {
 }
 
 #[test]
+fn a_default_that_breaks_a_rule_is_told_as_if_it_were_written() {
+    let text = GOOD
+        .replace("{replicas: 2, fanOut: 3}", "{replicas: 1}")
+        .replace("replicas: 3, fanOut: 2", "replicas: 17, fanOut: 2");
+    assert_eq!(
+        sentences(&load(&[("m.yaml", &text)]).unwrap_err()),
+        [format!(
+            "{TOPOLOGY}spec.rendezvous.fanOut is 16: rendezvous.replicas x rendezvous.fanOut must be at least the replicas of the next tier"
+        )]
+    );
+}
+
+#[test]
 fn selection_and_packaging_are_told_with_their_bounds() {
     let with = |spec: &str| format!("edge: {{replicas: 5}}\n  {spec}");
     let rows = [
