@@ -8,7 +8,7 @@
 
 mod lines;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -162,20 +162,22 @@ impl World for Local {
     }
 
     async fn stop(&mut self, members: &[String], grace: Duration) -> Vec<Ended> {
-        let mut waiting = 0;
+        // Only those that took the order are waited for: one that has just ended by itself may
+        // still be in the queue of tasks, and must not be counted for another.
+        let mut waiting = BTreeSet::new();
         for name in members {
             let order = self.running.get_mut(name).and_then(|r| r.stop.take());
             if order.is_some_and(|order| order.send(grace).is_ok()) {
-                waiting += 1;
+                waiting.insert(name);
             }
         }
         let mut ended = Vec::new();
-        while waiting > 0 {
+        while !waiting.is_empty() {
             let Some(one) = self.joined().await else {
                 break;
             };
+            waiting.remove(&one.member);
             if members.contains(&one.member) {
-                waiting -= 1;
                 ended.push(one);
             } else {
                 self.unseen.push(one);

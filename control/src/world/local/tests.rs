@@ -96,6 +96,35 @@ async fn a_member_that_heeds_the_request_ends_by_itself_and_one_that_does_not_is
 }
 
 #[tokio::test]
+async fn members_that_ended_unseen_do_not_stand_in_for_those_still_leaving() {
+    let (mut world, lines) = world();
+    let slow = "trap 'sleep 0.2; exit 7' TERM; echo up >&2; while :; do read x || :; done";
+    world.start(&member("slow", slow)).await.unwrap();
+    world
+        .start(&member("brief", "echo gone >&2; exit 1"))
+        .await
+        .unwrap();
+    until(&lines, "slow: up").await;
+    until(&lines, "brief: gone").await;
+    let brief = async {
+        while world.running["brief"]
+            .stop
+            .as_ref()
+            .is_some_and(|stop| !stop.is_closed())
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), brief)
+        .await
+        .unwrap();
+    let names = ["slow", "brief"].map(String::from);
+    let ended = world.stop(&names, Duration::from_secs(20)).await;
+    let slow = ended.iter().find(|one| one.member == "slow");
+    assert_eq!(slow.map(|one| one.exit), Some(Exit::Code(7)));
+}
+
+#[tokio::test]
 async fn children_see_their_input_end_when_the_world_is_gone_without_a_word() {
     let (mut world, lines) = world();
     world
