@@ -109,7 +109,9 @@ fn even(size: u32) -> u32 {
 mod tests {
     use super::*;
 
-    fn wanted(heights: &[(&str, u32)]) -> Vec<v1::Rendition> {
+    type Names = &'static [(&'static str, u32)];
+
+    fn wanted(heights: Names) -> Vec<v1::Rendition> {
         heights
             .iter()
             .map(|(name, height)| v1::Rendition {
@@ -122,7 +124,8 @@ mod tests {
 
     #[test]
     fn renditions_never_exceed_the_source_and_are_even() {
-        let cases: [(&[(&str, u32)], (u32, u32), &[(&str, u32, u32)]); 6] = [
+        type Case = (Names, (u32, u32), &'static [(&'static str, u32, u32)]);
+        let cases: [Case; 6] = [
             (
                 &[("720p", 720), ("360p", 360)],
                 (1280, 720),

@@ -23,8 +23,11 @@ pub(crate) use self::log::Entry;
 pub(crate) struct Store {
     key: String,
     folder: PathBuf,
-    tracks: BTreeMap<String, Mutex<BTreeMap<(u32, Long), Entry>>>,
+    tracks: BTreeMap<String, Mutex<Entries>>,
 }
+
+/// What a track's log and files agree on.
+type Entries = BTreeMap<(u32, Long), Entry>;
 
 /// Whether a segment is audio's long variant of the last one.
 pub(crate) type Long = bool;

@@ -1,5 +1,8 @@
 //! What cannot be prepared says so in one sentence, and the contents beside it play on.
 
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/world.rs"]
 mod support;
 
 use std::path::Path;

@@ -1,5 +1,8 @@
 //! Assets on disk: the same bytes whoever makes them, decodable, and made again only where they are missing.
 
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/world.rs"]
 mod support;
 
 use std::collections::BTreeMap;

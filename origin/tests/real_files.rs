@@ -2,6 +2,9 @@
 //!
 //! `BANYAN_FIXTURES` names a folder that holds them, anywhere below it.
 
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/world.rs"]
 mod support;
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,8 @@
 //! What a child sees: a real gRPC server and client, on a channel clock of our choosing.
 
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/world.rs"]
 mod support;
 
 use banyan_proto::v1::{self, media_message::Body, subscribe_request::From};
@@ -513,6 +516,26 @@ async fn twenty_five_loops_are_one_clean_stream_with_sound_in_step() {
             }
         }
     }
+    running.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_is_offered_and_whole_while_its_rest_is_still_being_prepared() {
+    // Slow enough to be seen in the middle: ten minutes on one worker.
+    let mut world = World::new().with_test("garden", 600_000);
+    (world.workers, world.after_epoch) = (Some(1), 10.0);
+    let running = world.start().await;
+    let status = running.content("garden", |c| c["state"] == "offered").await;
+    assert!(status["permille"].as_u64().unwrap() < 1000, "{status}");
+    let mut reader = running.subscribe("garden", "90p", live()).await.unwrap();
+    let got = receive(&mut reader, |r| r.chunks.len() == 9).await.unwrap();
+    // Joined at the segment before the first prepared one, at most that is missing.
+    let gaps: Vec<_> = got
+        .messages
+        .iter()
+        .filter(|m| matches!(m, Body::Gap(_)))
+        .collect();
+    assert!(gaps.len() <= 1, "{gaps:?}");
     running.server.stop().await;
 }
 

@@ -77,7 +77,7 @@ pub(crate) fn set_bitexact(output: &mut ff::format::context::Output) {
     // SAFETY: plain fields of a context we hold mutably, before its header is written.
     unsafe {
         let context = output.as_mut_ptr();
-        (*context).flags |= ffi::AVFMT_FLAG_BITEXACT as i32;
+        (*context).flags |= ffi::AVFMT_FLAG_BITEXACT;
         (*context).avoid_negative_ts = 0;
     }
 }

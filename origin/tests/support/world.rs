@@ -105,16 +105,17 @@ impl World {
     }
 
     pub(crate) async fn start(&self) -> Running {
-        let server = Server::start(self.options()).await.unwrap();
-        let channel = transport::endpoint(&format!("http://{}", server.grpc()))
-            .unwrap()
-            .connect()
-            .await
-            .unwrap();
-        Running {
-            server,
-            client: MediaClient::new(channel),
-        }
+        self.start_with(|_| ()).await
+    }
+
+    pub(crate) async fn start_with(&self, change: impl FnOnce(&mut Options)) -> Running {
+        let mut options = self.options();
+        change(&mut options);
+        let server = Server::start(options).await.unwrap();
+        let uri = format!("http://{}", server.grpc());
+        let channel = transport::endpoint(&uri).unwrap().connect().await.unwrap();
+        let client = MediaClient::new(channel);
+        Running { server, client }
     }
 
     /// The one asset's folder, once it is complete.
