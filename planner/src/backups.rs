@@ -8,7 +8,7 @@
 use crate::Rules;
 use crate::cost::{Cost, worth};
 use crate::graph::{Graph, Id};
-use crate::plan::{Backup, BackupKind, Plan};
+use crate::plan::{Backup, BackupKind, Home};
 use crate::slots::Slots;
 
 /// Ranked backups of every relay, by index; empty for roots.
@@ -16,22 +16,18 @@ pub(crate) fn rank(
     graph: &Graph,
     slots: &Slots<'_>,
     rules: &Rules,
-    previous: Option<&Plan>,
+    previous: &[Option<&Home>],
 ) -> Vec<Vec<Backup>> {
     let mut ranked = vec![Vec::new(); graph.len() as usize];
     for relay in graph.below_roots() {
         let Some(parent) = slots.parent(relay) else {
             continue;
         };
-        let old: Vec<Id> = previous
-            .and_then(|previous| previous.homes.get(graph.name(relay)))
-            .map(|home| {
-                home.backups
-                    .iter()
-                    .filter_map(|backup| graph.find(backup.member.as_str()))
-                    .collect()
-            })
-            .unwrap_or_default();
+        let old: Vec<Id> = previous[relay as usize]
+            .iter()
+            .flat_map(|home| &home.backups)
+            .filter_map(|backup| graph.find(backup.member.as_str()))
+            .collect();
         let seeker = Seeker {
             graph,
             slots,
@@ -128,24 +124,18 @@ impl Seeker<'_> {
         };
         for tier in (0..graph.tier(self.relay)).rev() {
             let zones = graph.zones(tier);
-            let ids: Vec<u32> = match kind {
-                BackupKind::OtherZone => rotated(zones.keys().copied(), self.start)
-                    .filter(|zone| *zone != avoided)
-                    .collect(),
-                _ => zones
-                    .contains_key(&avoided)
-                    .then_some(avoided)
-                    .into_iter()
-                    .collect(),
+            let inside = |members: &[Id]| rotated(members, self.start >> 32).copied().find(fits);
+            let id = if kind == BackupKind::OtherZone {
+                let near = (own != avoided)
+                    .then(|| inside(zones.members(own)))
+                    .flatten();
+                let others = rotated(zones.all(), self.start)
+                    .filter(|(zone, _)| *zone != avoided && *zone != own);
+                near.or_else(|| others.into_iter().find_map(|(_, members)| inside(members)))
+            } else {
+                inside(zones.members(avoided))
             };
-            let own_first = ids
-                .iter()
-                .filter(|zone| **zone == own)
-                .chain(ids.iter().filter(|zone| **zone != own));
-            let mut members = own_first.filter_map(|zone| zones.get(zone));
-            if let Some(id) = members
-                .find_map(|members| rotated(members.iter().copied(), self.start >> 32).find(fits))
-            {
+            if let Some(id) = id {
                 return self.found(id);
             }
         }
@@ -184,17 +174,12 @@ impl Seeker<'_> {
     /// Own zone first; among others as the walk goes. Only so many are looked at, as most relays have other parents.
     fn any_sibling(&self) -> Option<Found> {
         const LOOKED_AT: usize = 64;
-        let zones = self.graph.zones(self.graph.tier(self.relay));
-        let own = zones.get(&self.graph.zone(self.relay))?;
-        let near = rotated(own.iter().copied(), self.start)
-            .take(LOOKED_AT)
-            .find_map(|id| self.sibling(id));
-        near.or_else(|| {
-            let tier = self.graph.tiers()[self.graph.tier(self.relay) as usize].clone();
-            rotated(tier, self.start)
-                .take(LOOKED_AT)
-                .find_map(|id| self.sibling(id))
-        })
+        let tier = self.graph.tier(self.relay);
+        let zones = self.graph.zones(tier);
+        let own = rotated(zones.members(self.graph.zone(self.relay)), self.start).take(LOOKED_AT);
+        let zones = rotated(zones.all(), self.start).take(LOOKED_AT);
+        let others = zones.filter_map(|(_, members)| rotated(members, self.start >> 32).next());
+        own.chain(others).find_map(|id| self.sibling(*id))
     }
 }
 
@@ -203,16 +188,13 @@ fn taken(chosen: &[Found], id: Id) -> bool {
 }
 
 /// All items, beginning at `start` modulo their number.
-fn rotated<I>(items: I, start: u64) -> impl Iterator<Item = I::Item>
-where
-    I: ExactSizeIterator + Clone,
-{
-    let begin = if items.len() == 0 {
+fn rotated<T>(items: &[T], start: u64) -> impl Iterator<Item = &T> {
+    let begin = if items.is_empty() {
         0
     } else {
         (start % items.len() as u64) as usize
     };
-    items.clone().skip(begin).chain(items.take(begin))
+    items[begin..].iter().chain(&items[..begin])
 }
 
 /// A number of the name's own: FNV-1a through the finaliser of SplitMix64, the same on every machine.

@@ -1,6 +1,6 @@
 //! The input as indices: relays sorted by tier and name, so the order of the input is forgotten here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::cost::{self, Cost, PRIOR_OTHER_ZONE, PRIOR_SAME_HOST, PRIOR_SAME_ZONE, TIER_SKIP};
@@ -24,7 +24,7 @@ pub(crate) struct Graph {
     /// Members of each tier.
     members: Vec<Range<Id>>,
     /// Members of each tier by zone.
-    zones: Vec<BTreeMap<u32, Vec<Id>>>,
+    zones: Vec<Zones>,
     /// Members of each host.
     hosts: Vec<Vec<Id>>,
     /// Known links of each relay, sorted by the other end; `None` is down.
@@ -93,14 +93,11 @@ impl Graph {
                 id == 0 || self.given_tier[id as usize] != self.given_tier[id as usize - 1];
             if new_tier {
                 self.members.push(id..id);
-                self.zones.push(BTreeMap::new());
+                self.zones.push(Zones::default());
             }
             let tier = self.members.len() - 1;
             self.members[tier].end = id + 1;
-            self.zones[tier]
-                .entry(self.zone[id as usize])
-                .or_default()
-                .push(id);
+            self.zones[tier].push(self.zone[id as usize], id);
             self.hosts[self.host[id as usize] as usize].push(id);
             self.tier.push(tier as u32);
         }
@@ -204,7 +201,7 @@ impl Graph {
     }
 
     /// Members of a tier by zone.
-    pub(crate) fn zones(&self, tier: u32) -> &BTreeMap<u32, Vec<Id>> {
+    pub(crate) fn zones(&self, tier: u32) -> &Zones {
         &self.zones[tier as usize]
     }
 
@@ -245,6 +242,29 @@ impl Graph {
             relay: self.name(relay).to_string(),
             tier: self.given_tier(relay),
         }
+    }
+}
+
+/// Members of a tier by zone, zones in order of their numbers.
+#[derive(Default)]
+pub(crate) struct Zones(Vec<(u32, Vec<Id>)>);
+
+impl Zones {
+    fn push(&mut self, zone: u32, id: Id) {
+        match self.0.binary_search_by_key(&zone, |(zone, _)| *zone) {
+            Ok(index) => self.0[index].1.push(id),
+            Err(index) => self.0.insert(index, (zone, vec![id])),
+        }
+    }
+
+    /// Members of one zone; empty when the tier has none there.
+    pub(crate) fn members(&self, zone: u32) -> &[Id] {
+        let found = self.0.binary_search_by_key(&zone, |(zone, _)| *zone);
+        found.map_or(&[], |index| &self.0[index].1)
+    }
+
+    pub(crate) fn all(&self) -> &[(u32, Vec<Id>)] {
+        &self.0
     }
 }
 

@@ -6,7 +6,7 @@
 
 use crate::cost::{self, Cost};
 use crate::graph::{Graph, Id};
-use crate::plan::{Choice, Plan};
+use crate::plan::{Choice, Home};
 use crate::slots::Slots;
 use crate::{PlanError, Rules};
 
@@ -18,7 +18,7 @@ mod room;
 pub(crate) fn assign<'a>(
     graph: &'a Graph,
     rules: &Rules,
-    previous: Option<&Plan>,
+    previous: &[Option<&Home>],
 ) -> Result<Slots<'a>, PlanError> {
     let mut slots = Slots::new(graph);
     let settled = keep(graph, &mut slots, previous);
@@ -68,15 +68,12 @@ pub(crate) fn choice(graph: &Graph, slots: &Slots<'_>, relay: Id, parent: Id) ->
 }
 
 /// Restores previous homes; where a fan-out shrank, the nearest children keep theirs. Tells who kept one.
-fn keep(graph: &Graph, slots: &mut Slots<'_>, previous: Option<&Plan>) -> Vec<bool> {
+fn keep(graph: &Graph, slots: &mut Slots<'_>, previous: &[Option<&Home>]) -> Vec<bool> {
     let mut settled = vec![false; graph.len() as usize];
-    let Some(previous) = previous else {
-        return settled;
-    };
     let mut wishes: Vec<(Id, Cost, Id)> = graph
         .below_roots()
         .filter_map(|relay| {
-            let parent = graph.find(previous.homes.get(graph.name(relay))?.parent.as_str())?;
+            let parent = graph.find(previous[relay as usize]?.parent.as_str())?;
             let cost = graph
                 .cost(relay, parent)
                 .filter(|_| graph.tier(parent) < graph.tier(relay))?;

@@ -117,9 +117,15 @@ impl Join {
 /// Plans everything anew, staying close to the previous plan.
 pub fn plan(input: &Input, previous: Option<&Plan>) -> Result<Plan, PlanError> {
     let graph = Graph::new(input)?;
-    let slots = homes::assign(&graph, &input.rules, previous)?;
+    let mut before: Vec<Option<&Home>> = vec![None; graph.len() as usize];
+    for (relay, home) in previous.iter().flat_map(|previous| &previous.homes) {
+        if let Some(id) = graph.find(relay.as_str()) {
+            before[id as usize] = Some(home);
+        }
+    }
+    let slots = homes::assign(&graph, &input.rules, &before)?;
     let trees = streams::trees(&graph, &slots, input, previous)?;
-    let mut ranked = backups::rank(&graph, &slots, &input.rules, previous);
+    let mut ranked = backups::rank(&graph, &slots, &input.rules, &before);
     let homes = graph
         .below_roots()
         .map(|relay| {

@@ -159,11 +159,7 @@ impl<'a> Slots<'a> {
                 .host_mates(relay)
                 .iter()
                 .filter(|mate| graph.tier(**mate) == above);
-            let zone = graph
-                .zones(above)
-                .get(&graph.zone(relay))
-                .into_iter()
-                .flatten();
+            let zone = graph.zones(above).members(graph.zone(relay));
             let first = mates.chain(zone).find(unknown);
             if let Some(id) = first {
                 search.offer(self.candidate(relay, *id));

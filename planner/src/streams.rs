@@ -225,34 +225,34 @@ fn joins(
     wanted: &Wanted<'_>,
 ) -> Result<BTreeMap<Name, Join>, PlanError> {
     let carrier = wanted.carriers[0];
-    let mut joins = BTreeMap::new();
+    let mut joins = Vec::with_capacity(wanted.members.len());
     let mut feeding: HashSet<Id> = wanted.demanding_roots.iter().copied().collect();
-    // Members come sorted by tier; the roots, which depend on who feeds from them, come last.
     for member in wanted
         .members
         .iter()
-        .rev()
         .copied()
         .filter(|member| graph.tier(*member) > 0)
     {
         let home = slots
             .parent(member)
             .ok_or_else(|| graph.unreachable(member))?;
-        let past_home =
-            home != carrier && graph.tier(home) == 0 && direct.contains(&(member, carrier));
-        let join = if past_home {
+        let at_root = graph.tier(home) == 0;
+        let join = if at_root && home != carrier && direct.contains(&(member, carrier)) {
             Join::Carrier(graph.name(carrier).clone())
         } else {
-            feeding.insert(home);
+            if at_root {
+                feeding.insert(home);
+            }
             Join::Home(graph.name(home).clone())
         };
-        joins.insert(graph.name(member).clone(), join);
+        joins.push((graph.name(member).clone(), join));
     }
-    let roots: Vec<Id> = graph
+    // Collected at once: members are sorted by tier and name, which a map takes faster than one by one.
+    let mut joins: BTreeMap<Name, Join> = joins.into_iter().collect();
+    for root in graph
         .roots()
         .filter(|root| *root != carrier && feeding.contains(root))
-        .collect();
-    for root in roots {
+    {
         let parent = root_join(graph, wanted, root)?;
         joins.insert(
             graph.name(root).clone(),

@@ -125,9 +125,8 @@ fn nearer_full(graph: &Graph, slots: &Slots<'_>, relay: Id, cost: Cost) -> Vec<(
     let known = graph.links(relay).iter().map(|(id, _)| *id);
     let zone = graph
         .zones(tier - 1)
-        .get(&graph.zone(relay))
-        .into_iter()
-        .flatten()
+        .members(graph.zone(relay))
+        .iter()
         .copied();
     let unknown_zone = zone
         .filter(|id| !graph.is_known(relay, *id))
