@@ -124,16 +124,16 @@ impl<'a> Slots<'a> {
             }
             let unknown = |(_, id): &&(u32, Id)| !graph.is_known(relay, *id);
             let zone = self.free_in_zone[above as usize].get(&graph.zone(relay));
-            if search.may_improve(skip + PRIOR_SAME_ZONE) {
-                if let Some((_, id)) = zone.and_then(|zone| zone.iter().find(unknown)) {
-                    search.offer(self.candidate(relay, *id));
-                }
+            if search.may_improve(skip + PRIOR_SAME_ZONE)
+                && let Some((_, id)) = zone.and_then(|zone| zone.iter().find(unknown))
+            {
+                search.offer(self.candidate(relay, *id));
             }
             // Only reached when nobody of the own zone is left, so the scan skips known links at most.
-            if search.may_improve(skip + PRIOR_OTHER_ZONE) {
-                if let Some((_, id)) = self.free[above as usize].iter().find(unknown) {
-                    search.offer(self.candidate(relay, *id));
-                }
+            if search.may_improve(skip + PRIOR_OTHER_ZONE)
+                && let Some((_, id)) = self.free[above as usize].iter().find(unknown)
+            {
+                search.offer(self.candidate(relay, *id));
             }
         }
         search.best

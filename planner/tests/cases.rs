@@ -214,7 +214,8 @@ fn bad_input_is_refused_with_a_sentence() {
         change(&mut input);
         plan(&input, None).unwrap_err().to_string()
     };
-    let rows: [(&dyn Fn(&mut Input), &str); 12] = [
+    type Row<'a> = (&'a dyn Fn(&mut Input), &'a str);
+    let rows: [Row<'_>; 12] = [
         (
             &|i| i.relays.clear(),
             "no relay has tier 0; a tree needs at least one root",

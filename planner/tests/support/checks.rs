@@ -73,14 +73,12 @@ impl<'a> Costs<'a> {
     }
 }
 
+/// Child relays per member.
+pub type Children<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
+
 /// Children per member by homes, and over the union of homes and all streams.
-pub fn loads(
-    plan: &Plan,
-) -> (
-    BTreeMap<&str, BTreeSet<&str>>,
-    BTreeMap<&str, BTreeSet<&str>>,
-) {
-    let mut homes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+pub fn loads(plan: &Plan) -> (Children<'_>, Children<'_>) {
+    let mut homes = Children::new();
     for (relay, home) in &plan.homes {
         homes
             .entry(home.parent.as_str())
@@ -130,7 +128,7 @@ pub fn assert_sound(input: &Input, plan: &Plan) {
 
 fn assert_nearest(
     costs: &Costs<'_>,
-    homes: &BTreeMap<&str, BTreeSet<&str>>,
+    homes: &Children<'_>,
     relay: &Relay,
     cost: u64,
     rules: &Rules,
