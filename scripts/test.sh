@@ -17,6 +17,7 @@ if [ "${DEPTH:-full}" != fast ]; then
   layer F-page scripts/web.sh
   layer F-page-tests npm --prefix web test --silent
   layer F-browser npm --prefix tests/browser ci --prefer-offline --no-fund --no-audit --loglevel=error
+  BANYAN_STRICT=${STRICT:-} layer F-page-in-a-browser npm --prefix tests/browser test --silent
 fi
 BANYAN_FIXTURES=${BANYAN_FIXTURES:-${XDG_CACHE_HOME:-$HOME/.cache}/banyan/fixtures}
 export BANYAN_FIXTURES
