@@ -84,6 +84,7 @@ impl Seeker<'_> {
         all.map(|(kind, cost_us, id)| Backup {
             member: self.graph.name(id).clone(),
             cost_us,
+            basis: self.graph.basis(self.relay, id),
             kind,
         })
         .collect()

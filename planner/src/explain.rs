@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::Cost;
-use crate::plan::{BackupKind, Choice, Home, Join, Name, Plan};
+use crate::cost::{Cost, TIER_SKIP};
+use crate::plan::{BackupKind, Basis, Choice, Home, Join, Name, Plan};
 
 impl Plan {
     /// Explains one member's place: its home, its backups, and how it joins each stream. `None` for a name that is not
@@ -66,6 +66,7 @@ fn explain_home(text: &mut String, member: &str, home: &Home) {
     let Home {
         parent,
         cost_us,
+        basis,
         choice,
         backups,
     } = home;
@@ -86,16 +87,18 @@ fn explain_home(text: &mut String, member: &str, home: &Home) {
     };
     line(
         text,
-        format_args!("{member} <- {parent} at {}: {why}", cost(*cost_us)),
+        format_args!("{member} <- {parent} at {}: {why}", link(*cost_us, *basis)),
     );
     for (rank, backup) in backups.iter().enumerate() {
         let kind = match backup.kind {
             BackupKind::OtherZone => format!("shares neither host nor zone with {parent}"),
             BackupKind::OtherHost => {
-                format!("shares the zone with {parent}; no member of another zone is left")
+                format!(
+                    "stands on another host than {parent}; nobody is known to stand in another zone"
+                )
             }
             BackupKind::SameHost => {
-                format!("shares the host with {parent}; no member of another host is left")
+                format!("shares the host with {parent}, as everybody left does")
             }
             BackupKind::Sibling => "a sibling under another parent, as the last resort".to_owned(),
         };
@@ -105,7 +108,7 @@ fn explain_home(text: &mut String, member: &str, home: &Home) {
                 "  backup {}: {} at {}: {kind}",
                 rank + 1,
                 backup.member,
-                cost(backup.cost_us)
+                link(backup.cost_us, backup.basis)
             ),
         );
     }
@@ -133,6 +136,21 @@ fn after(successors: &[Name]) -> String {
             "; then {}",
             all.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")
         ),
+    }
+}
+
+/// A link's cost in words: what it is made of belongs to the reason.
+fn link(us: Cost, basis: Basis) -> String {
+    let known = if basis.measured {
+        "measured"
+    } else {
+        "assumed"
+    };
+    let own = us.saturating_sub(Cost::from(basis.skipped_tiers) * TIER_SKIP);
+    match basis.skipped_tiers {
+        0 => format!("{} {known}", cost(own)),
+        1 => format!("{} {known}, past a tier", cost(own)),
+        tiers => format!("{} {known}, past {tiers} tiers", cost(own)),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::cost::{self, Cost, PRIOR_OTHER_ZONE, PRIOR_SAME_HOST, PRIOR_SAME_ZONE, TIER_SKIP};
-use crate::plan::Name;
+use crate::plan::{Basis, Name};
 use crate::{Input, PlanError};
 
 /// A relay's index. Smaller indices never stand in lower tiers.
@@ -223,10 +223,7 @@ impl Graph {
 
     /// Cost for `relay` of having `parent`; `None` when the link is down.
     pub(crate) fn cost(&self, relay: Id, parent: Id) -> Option<Cost> {
-        let skipped = self
-            .tier(relay)
-            .saturating_sub(self.tier(parent))
-            .saturating_sub(1);
+        let skipped = self.skipped_tiers(relay, parent);
         let links = self.links(relay);
         let link = match links.binary_search_by_key(&parent, |(id, _)| *id) {
             Ok(index) => links[index].1?,
@@ -235,6 +232,19 @@ impl Graph {
             Err(_) => PRIOR_OTHER_ZONE,
         };
         Some(link + Cost::from(skipped) * TIER_SKIP)
+    }
+
+    fn skipped_tiers(&self, relay: Id, parent: Id) -> u32 {
+        let apart = self.tier(relay).saturating_sub(self.tier(parent));
+        apart.saturating_sub(1)
+    }
+
+    /// What [`Self::cost`] is made of.
+    pub(crate) fn basis(&self, relay: Id, parent: Id) -> Basis {
+        Basis {
+            measured: self.is_known(relay, parent),
+            skipped_tiers: self.skipped_tiers(relay, parent),
+        }
     }
 
     pub(crate) fn unreachable(&self, relay: Id) -> PlanError {

@@ -38,4 +38,4 @@ pub use cost::{Cost, PRIOR_OTHER_ZONE, PRIOR_SAME_HOST, PRIOR_SAME_ZONE};
 pub use error::PlanError;
 pub use input::{Demand, Input, Link, Relay, Rules, Stream};
 pub use measurements::{MeasuredRelay, Measurements};
-pub use plan::{Backup, BackupKind, Choice, Home, Join, Name, Plan, Tree, plan};
+pub use plan::{Backup, BackupKind, Basis, Choice, Home, Join, Name, Plan, Tree, plan};

@@ -30,10 +30,21 @@ pub struct Home {
     pub parent: Name,
     /// Cost of the link.
     pub cost_us: Cost,
+    /// What that cost is made of.
+    pub basis: Basis,
     /// Why this parent.
     pub choice: Choice,
     /// Who comes next, best first.
     pub backups: Vec<Backup>,
+}
+
+/// What a cost is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Basis {
+    /// Whether the link was measured; else the cost is assumed from places.
+    pub measured: bool,
+    /// Tiers between the two, each of which adds to the cost.
+    pub skipped_tiers: u32,
 }
 
 /// Why a relay has its parent.
@@ -64,6 +75,8 @@ pub struct Backup {
     pub member: Name,
     /// Cost of the link.
     pub cost_us: Cost,
+    /// What that cost is made of.
+    pub basis: Basis,
     /// What it shares with the parent.
     pub kind: BackupKind,
 }
@@ -135,6 +148,7 @@ pub fn plan(input: &Input, previous: Option<&Plan>) -> Result<Plan, PlanError> {
             let home = Home {
                 parent: graph.name(parent).clone(),
                 cost_us: graph.cost(relay, parent).unwrap_or(Cost::MAX),
+                basis: graph.basis(relay, parent),
                 choice: homes::choice(&graph, &slots, relay, parent),
                 backups: std::mem::take(&mut ranked[relay as usize]),
             };

@@ -194,10 +194,10 @@ fn the_committed_measurements_are_explained() {
     assert_sound(&input, &plan);
     let told = plan.explain("edge-2").unwrap();
     let expected = "\
-edge-2 <- hall-2 at 1.4 ms: nobody above is nearer
-  backup 1: hall-0 at 10.0 ms: shares neither host nor zone with hall-2
-  backup 2: root-0 at 110.0 ms: shares neither host nor zone with hall-2
-  backup 3: edge-3 at 1.0 ms: a sibling under another parent, as the last resort
+edge-2 <- hall-2 at 1.4 ms measured: nobody above is nearer
+  backup 1: hall-0 at 10.0 ms assumed: shares neither host nor zone with hall-2
+  backup 2: root-0 at 10.0 ms assumed, past a tier: shares neither host nor zone with hall-2
+  backup 3: edge-3 at 1.0 ms assumed: a sibling under another parent, as the last resort
   clock: from its home hall-2
 ";
     assert_eq!(told, expected);
