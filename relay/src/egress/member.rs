@@ -56,10 +56,11 @@ impl<S: Source> Egress<S> {
 
     pub(crate) fn metrics_text(&self) -> Entity {
         Entity {
-            content: Content::Fresh(
-                self.metrics
-                    .text(&self.source.metrics(), self.sessions.total()),
-            ),
+            content: Content::Fresh(self.metrics.text(
+                &self.source.metrics(),
+                &self.source.status(),
+                self.sessions.total(),
+            )),
             content_type: "text/plain; version=0.0.4; charset=utf-8",
             cache: NO_STORE,
         }

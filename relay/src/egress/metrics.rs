@@ -7,6 +7,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::library::{MemberStatus, ParentStatus, TrackStatus};
+
 /// The egress's metrics.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -89,14 +91,16 @@ impl Metrics {
         Sent(self.sent.get_or_create(&Of { kind }).clone())
     }
 
-    /// The core's lines, then ours, in the Prometheus text format.
-    pub(crate) fn text(&self, core: &str, sessions: u32) -> String {
+    /// The core's lines, those of its tracks and parents, then ours, in the Prometheus text format.
+    pub(crate) fn text(&self, core: &str, status: &MemberStatus, sessions: u32) -> String {
         self.sessions.set(sessions.into());
         let mut text = String::with_capacity(core.len() + 4096);
         text.push_str(core);
         if !core.is_empty() && !core.ends_with('\n') {
             text.push('\n');
         }
+        tracks(&status.tracks, &mut text);
+        parents(&status.parents, &mut text);
         let mut ours = String::new();
         if let Err(error) = encode(&mut ours, &self.registry) {
             tracing::error!(%error, "metrics could not be written");
@@ -104,6 +108,86 @@ impl Metrics {
         classic(&ours, &mut text);
         text
     }
+}
+
+/// One family per number that a track has; counters begin anew when a track is subscribed anew.
+fn tracks(tracks: &[TrackStatus], out: &mut String) {
+    type Value = fn(&TrackStatus) -> u64;
+    let families: [(&str, &str, &str, Value); 6] = [
+        ("chunks_in_total", "counter", "Chunks received", |track| {
+            track.chunks_in
+        }),
+        (
+            "bytes_in_total",
+            "counter",
+            "Payload bytes received",
+            |track| track.bytes_in,
+        ),
+        (
+            "chunks_out_total",
+            "counter",
+            "Chunks sent to children",
+            |track| track.chunks_out,
+        ),
+        (
+            "bytes_out_total",
+            "counter",
+            "Payload bytes sent to children",
+            |track| track.bytes_out,
+        ),
+        ("viewers", "gauge", "Viewers over HTTP", |track| {
+            track.viewers.into()
+        }),
+        ("head", "gauge", "Newest segment number", |track| {
+            track.head.map_or(0, |head| head.number)
+        }),
+    ];
+    for (name, kind, help, value) in families {
+        out.push_str(&format!(
+            "# HELP banyan_track_{name} {help}.\n# TYPE banyan_track_{name} {kind}\n"
+        ));
+        for track in tracks {
+            let labels = format!(
+                "stream=\"{}\",track=\"{}\"",
+                escape(&track.stream),
+                escape(&track.track)
+            );
+            out.push_str(&format!(
+                "banyan_track_{name}{{{labels}}} {}\n",
+                value(track)
+            ));
+        }
+    }
+    out.push_str("# HELP banyan_track_state Whether a track is in this state.\n# TYPE banyan_track_state gauge\n");
+    for track in tracks {
+        for state in ["flowing", "repairing", "stalled", "idle"] {
+            out.push_str(&format!(
+                "banyan_track_state{{stream=\"{}\",track=\"{}\",state=\"{state}\"}} {}\n",
+                escape(&track.stream),
+                escape(&track.track),
+                u8::from(track.state == state)
+            ));
+        }
+    }
+}
+
+fn parents(parents: &[ParentStatus], out: &mut String) {
+    out.push_str("# HELP banyan_parent_connected Whether a parent is connected.\n# TYPE banyan_parent_connected gauge\n");
+    for parent in parents {
+        out.push_str(&format!(
+            "banyan_parent_connected{{parent=\"{}\",active=\"{}\"}} {}\n",
+            escape(&parent.name),
+            parent.active,
+            u8::from(parent.state == "connected")
+        ));
+    }
+}
+
+/// Names come from the network: a label holds no quote, backslash or line end.
+fn escape(text: &str) -> String {
+    text.chars()
+        .filter(|c| !matches!(c, '"' | '\\') && !c.is_control())
+        .collect()
 }
 
 /// OpenMetrics names a counter without the `_total` of its samples; the Prometheus text format, in
@@ -151,15 +235,36 @@ const END: &str = "# EOF";
 #[cfg(test)]
 mod tests {
     use super::Metrics;
+    use crate::library::{MemberStatus, ParentStatus, TrackStatus};
 
     #[test]
     fn the_text_holds_the_cores_lines_and_ours_in_one_format() {
         let metrics = Metrics::new();
         metrics.answered("segment", 200);
         metrics.sent("segment").add(1500);
-        let text = metrics.text("banyan_chunks_in_total{track=\"360p\"} 7", 3);
+        let status = MemberStatus {
+            tracks: vec![TrackStatus {
+                stream: "kites".into(),
+                track: "360p\"}\n".into(),
+                chunks_in: 7,
+                state: "flowing".into(),
+                ..Default::default()
+            }],
+            parents: vec![ParentStatus {
+                name: "root-0".into(),
+                state: "connected".into(),
+                active: true,
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let text = metrics.text("banyan_fetches_total 5", &status, 3);
         for line in [
-            "banyan_chunks_in_total{track=\"360p\"} 7",
+            "banyan_fetches_total 5",
+            "banyan_track_chunks_in_total{stream=\"kites\",track=\"360p}\"} 7",
+            "banyan_track_state{stream=\"kites\",track=\"360p}\",state=\"flowing\"} 1",
+            "banyan_track_state{stream=\"kites\",track=\"360p}\",state=\"stalled\"} 0",
+            "banyan_parent_connected{parent=\"root-0\",active=\"true\"} 1",
             "# TYPE banyan_http_requests_total counter",
             "# HELP banyan_http_sent_bytes_total Body bytes handed to connections.",
             "banyan_http_requests_total{kind=\"segment\",status=\"200\"} 1",

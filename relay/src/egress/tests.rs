@@ -4,6 +4,7 @@
 mod connections;
 mod entities;
 mod members;
+mod overlay;
 mod playlists;
 mod statuses;
 
@@ -343,7 +344,12 @@ fn segment_path(track: &str, n: u64) -> String {
     format!("/kites/{RUN}/{track}/{}.m4s", EPOCH + n)
 }
 
-async fn ask(edge: &Egress<Fake>, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+async fn ask<S: Source>(
+    edge: &Egress<S>,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Answer {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -358,7 +364,7 @@ async fn ask(edge: &Egress<Fake>, method: Method, path: &str, headers: &[(&str, 
     read(answer.await.expect("a request must be answered")).await
 }
 
-async fn get(edge: &Egress<Fake>, path: &str) -> Answer {
+async fn get<S: Source>(edge: &Egress<S>, path: &str) -> Answer {
     ask(edge, Method::GET, path, &[]).await
 }
 
