@@ -217,8 +217,8 @@ Examples:
   banyan play http://127.0.0.1:18012/kites/index.m3u8 http://127.0.0.1:18014/kites/index.m3u8
   BANYAN_RUN_SECRET=… banyan play grpc://127.0.0.1:18011/kites --track 360p
 
-A stall is counted when a model player runs dry: it starts 3 target durations behind the live edge,
-plays in real time, and after running dry goes on with the next arrival. Latency is arrival minus the
+A stall is counted when a model player runs dry: it starts 3 target durations behind the live edge
+with half a second buffered, plays in real time, and after running dry goes on with the next arrival. Latency is arrival minus the
 media time of a segment's (HLS) or chunk's (gRPC) end, for what was released after the start.
 Exit code: 0 = something was played, 1 = nothing was, 64 = the command line cannot be used.";
 

@@ -184,6 +184,18 @@ mod tests {
     }
 
     #[test]
+    fn tracks_that_barely_overlap_wait_for_more() {
+        let mut player = Player::new(2, S / 2);
+        player.arrived(0, 2 * S, 4 * S, 0);
+        player.arrived(1, 0, 2 * S + S / 50, 0);
+        player.settle(S);
+        assert_eq!((player.stalls(), player.played()), (0, 0));
+        player.arrived(1, 2 * S + S / 50, 4 * S, S);
+        player.settle(3 * S);
+        assert_eq!((player.stalls(), player.played()), (0, 2 * S));
+    }
+
+    #[test]
     fn preroll_is_filled_before_playing() {
         let mut player = Player::new(1, 3 * S);
         player.arrived(0, 0, S, 0);

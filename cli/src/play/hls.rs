@@ -30,7 +30,7 @@ pub(super) async fn watch(
         let body = edges.get(edges.path()).await?;
         let playlists = playlists(edges.path(), &body, wanted)?;
         let names: Vec<String> = playlists.iter().map(|(name, _)| name.clone()).collect();
-        meter.begin(&names, Duration::ZERO);
+        meter.begin(&names, PREROLL);
         let mut tasks = JoinSet::new();
         for (index, (_, path)) in playlists.into_iter().enumerate() {
             let track = Track {
@@ -293,6 +293,10 @@ pub(super) fn scale(ticks: u64, timescale: u32) -> u64 {
 }
 
 const PLAYLIST: &str = ".m3u8";
+
+/// Buffered on every track before the model player begins: tracks' segments do not start together, and
+/// their overlap may be a few milliseconds.
+const PREROLL: Duration = Duration::from_millis(500);
 
 /// RFC 8216 §6.3.3: a live player starts no closer to the end than three target durations.
 const HOLD_BACK: f32 = 3.0;
