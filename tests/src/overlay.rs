@@ -20,6 +20,8 @@ use crate::{asset, wait_for};
 
 /// From an offer to the end of preparation.
 const PREPARED: Duration = Duration::from_secs(180);
+/// From what a member does to the control plane's view of it.
+const REPORTED: Duration = Duration::from_secs(30);
 /// A run secret of the tests' own, so that they can speak to members as a member.
 const SECRET: &str = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e";
 
@@ -109,12 +111,27 @@ impl Overlay {
         http::get_ok(&format!("{}/api/topology", self.page())).json()
     }
 
-    /// A stream's entry in `/api/topology`.
+    /// A stream's entry in `/api/topology`, which lags what members do by a second or so.
     #[track_caller]
     pub fn stream(&self, name: &str) -> Value {
-        let topology = self.topology();
-        find(&topology["streams"], "name", name)
-            .unwrap_or_else(|| panic!("stream {name} is not in {topology}"))
+        wait_for(
+            &format!("the topology shows stream {name}"),
+            REPORTED,
+            || find(&self.topology()["streams"], "name", name),
+        )
+    }
+
+    /// Names of the servers that offer a stream, once there are two; `up` is ready with the first.
+    #[track_caller]
+    pub fn origins_of(&self, stream: &str) -> Vec<String> {
+        wait_for(&format!("two servers offer {stream}"), PREPARED, || {
+            let entry = self.stream(stream);
+            let names = entry["candidates"].as_array()?.iter();
+            let names: Vec<String> = names
+                .filter_map(|name| name.as_str().map(str::to_owned))
+                .collect();
+            (names.len() >= 2).then_some(names)
+        })
     }
 
     /// Base address of a member's own HTTP, from its arguments.

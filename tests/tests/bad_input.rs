@@ -133,7 +133,12 @@ fn a_broken_manifest_is_answered_with_one_sentence() {
         (
             "a kind of someone else",
             "apiVersion: v1\nkind: Pod\nmetadata: { name: a }\n",
-            vec!["Pod", "StreamTopology"],
+            vec!["\"v1\"", "banyan.media/v1alpha1"],
+        ),
+        (
+            "a kind of the future",
+            "apiVersion: banyan.media/v1alpha1\nkind: Orchard\nmetadata: { name: a }\n",
+            vec!["Orchard", "StreamTopology"],
         ),
     ] {
         let (code, sentence) = refuse_text(text);
@@ -246,8 +251,12 @@ fn a_port_in_use_is_named() {
         .to_string();
     let folder = tempfile::tempdir().expect("a temporary folder must be creatable");
     let config = folder.path().join("config.json");
-    fs::write(&config, "{\"epoch\": 1700000000, \"segment_duration_ms\": 1000, \"part_duration_ms\": 333, \"window_segments\": 6}")
-        .expect("a file must be writable");
+    let root = serde_json::json!([{ "name": "root-0", "uri": "http://127.0.0.1:9" }]);
+    let settings = serde_json::json!({
+        "epoch": 1_700_000_000, "segment_duration_ms": 1000, "part_duration_ms": 333,
+        "window_segments": 6, "heartbeat_interval_ms": 1000, "missed_heartbeats": 3, "roots": root, "parents": root,
+    });
+    fs::write(&config, settings.to_string()).expect("a file must be writable");
     for (program, role) in [("banyan-relay", Some("edge")), ("banyan-origin", None)] {
         let mut command = Command::new(binary(program));
         command.args([
@@ -278,12 +287,13 @@ fn a_port_in_use_is_named() {
         assert!(!said.contains("panicked"), "{program}: {said}");
     }
     // The page's own port.
+    let port = address.rsplit(':').next().unwrap_or_default();
     let (code, said) = Overlay::from(PLAIN)
-        .flag("--port", address.rsplit(':').next().unwrap_or_default())
+        .flag("--port", port)
         .start()
         .refused(BOUND);
     assert!(matches!(code, Some(1 | 64)), "exit {code:?}: {said}");
-    assert_sentence("the page's port", &said, &[&address]);
+    assert_sentence("the page's port", &said, &[port, "in use", "--port"]);
 }
 
 #[test]
@@ -423,6 +433,7 @@ fn assert_sentence(name: &str, said: &str, words: &[&str]) {
         !said.contains("panicked") && !said.contains("stack backtrace"),
         "{name}: {said}"
     );
+    println!("  {name}: {}", said.trim_end());
     let found = said
         .lines()
         .any(|line| words.iter().all(|word| line.contains(word)));

@@ -28,18 +28,7 @@ fn one_name_means_the_same_bytes_everywhere() {
     let stream = "clock".to_owned();
     let tracks = tracks(&edges[0], &stream);
     assert!(tracks.len() >= 3, "two renditions and audio: {tracks:?}");
-    let topology = overlay.stream(&stream);
-    let origins: Vec<String> = topology["candidates"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|name| name.as_str().map(str::to_owned))
-        .collect();
-    assert_eq!(
-        origins.len(),
-        2,
-        "both servers must offer {stream}: {topology}"
-    );
+    let origins = overlay.origins_of(&stream);
 
     let before = assert_equal_on_all_edges(&edges, &stream, &tracks);
     for origin in &origins {
@@ -47,10 +36,7 @@ fn one_name_means_the_same_bytes_everywhere() {
     }
     watch.lap("equal on all edges and both origins");
 
-    let active = topology["origin"]
-        .as_str()
-        .expect("a watched stream must have an origin")
-        .to_owned();
+    let active = active_origin(&overlay, &stream);
     let first_life = overlay
         .process(&active)
         .expect("the active origin must run")
@@ -244,6 +230,12 @@ fn assert_origin_serves(overlay: &Overlay, origin: &str, stream: &str, served: &
             collector.track
         );
     }
+}
+
+fn active_origin(overlay: &Overlay, stream: &str) -> String {
+    wait_for("a watched stream has an active origin", BOUND, || {
+        overlay.stream(stream)["origin"].as_str().map(str::to_owned)
+    })
 }
 
 fn fetch(overlay: &Overlay, origin: &str, stream: &str, collector: &Collector) -> Fetched {

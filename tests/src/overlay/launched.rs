@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::Overlay;
 use crate::process::{self, Process};
-use crate::{wait, wait_for, wait_until};
+use crate::{asset, wait, wait_for, wait_until};
 
 /// From the start of `up` to its line, preparation included.
 const READY: Duration = Duration::from_secs(300);
@@ -71,7 +71,7 @@ impl Launched {
         self.stdout.lock().expect("no reader may panic").clone()
     }
 
-    /// Everything on standard error so far, members' included.
+    /// What `up` said on standard error so far; members say theirs to files.
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.work.path().join("stderr.log")).unwrap_or_default())
             .into_owned()
@@ -175,18 +175,13 @@ impl Launched {
         }
     }
 
+    /// What `up` said, and what each member said.
     fn logs(&self) -> Vec<(String, String)> {
-        let mut logs = vec![("stderr".to_owned(), self.stderr())];
-        for entry in fs::read_dir(self.work.path().join("record"))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            if entry.path().extension().is_some_and(|ext| ext == "stderr") {
-                let text = String::from_utf8_lossy(&fs::read(entry.path()).unwrap_or_default())
-                    .into_owned();
-                logs.push((entry.path().display().to_string(), text));
-            }
+        let mut logs = vec![("up".to_owned(), self.stderr())];
+        for path in asset::files(&self.work.path().join("logs")) {
+            let text = String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).into_owned();
+            let name = path.file_stem().unwrap_or_default();
+            logs.push((name.to_string_lossy().into_owned(), text));
         }
         logs
     }
@@ -204,7 +199,7 @@ impl Drop for Launched {
         for (name, text) in self.logs() {
             let lines: Vec<_> = text.lines().collect();
             println!("---- last lines of {name} of {}", self.command);
-            println!("{}", lines[lines.len().saturating_sub(60)..].join("\n"));
+            println!("{}", lines[lines.len().saturating_sub(25)..].join("\n"));
         }
         // A failed test must not disturb the next one.
         process::signal(self.pid(), Signal::TERM);

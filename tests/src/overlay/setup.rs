@@ -90,8 +90,10 @@ impl Setup {
             .expect("a temporary folder must be creatable");
         let temp = work.path().join("tmp");
         let record = work.path().join("record");
-        fs::create_dir_all(&temp).expect("a folder must be creatable");
-        fs::create_dir_all(&record).expect("a folder must be creatable");
+        let logs = work.path().join("logs");
+        for folder in [&temp, &record, &logs] {
+            fs::create_dir_all(folder).expect("a folder must be creatable");
+        }
         let cache = self
             .cache
             .unwrap_or_else(|| crate::cache_home().join("assets-test"));
@@ -103,6 +105,7 @@ impl Setup {
         words.extend(self.source);
         words.push("--json".to_owned());
         words.extend(["--cache".to_owned(), cache.display().to_string()]);
+        words.extend(["--logs".to_owned(), logs.display().to_string()]);
         words.extend(self.flags);
         if self.record {
             words.extend(["--record".to_owned(), record.display().to_string()]);
