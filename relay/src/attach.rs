@@ -113,7 +113,9 @@ fn consider(core: &Core, plan: v1::Plan, taken: &mut Taken) -> v1::PlanAck {
         term: plan.term,
         version: plan.version,
     };
-    let verdict = if offered <= *taken {
+    let verdict = if offered == *taken {
+        Ok(()) // told again after a lost connection
+    } else if offered < *taken {
         Err(format!(
             "plan {}.{} is not newer than {}.{}",
             offered.term, offered.version, taken.term, taken.version
@@ -184,7 +186,7 @@ mod tests {
         assert!(consider(plan(2, 1, &["mid-0"])).accepted);
         let old = consider(plan(1, 9, &["mid-1"]));
         assert!(!old.accepted && old.reason.contains("1.9"), "{old:?}");
-        assert!(!consider(plan(2, 1, &["mid-1"])).accepted);
+        assert!(consider(plan(2, 1, &["mid-1"])).accepted, "told again");
         let looped = consider(plan(2, 2, &["edge-7"]));
         assert!(
             !looped.accepted && looped.reason.contains("edge-7"),
@@ -193,6 +195,6 @@ mod tests {
         assert_eq!(core.config().parents[0].name, "mid-0");
         assert!(consider(plan(3, 0, &["mid-2"])).accepted);
         assert_eq!(core.config().parents[0].name, "mid-2");
-        assert_eq!(core.counters.plans_refused.value(), 3);
+        assert_eq!(core.counters.plans_refused.value(), 2);
     }
 }

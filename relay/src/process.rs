@@ -13,6 +13,9 @@ use crate::config::{Arguments, Config};
 /// Bad configuration (`EX_USAGE`); a failed start is 1.
 const BAD_CONFIGURATION: u8 = 64;
 
+/// Set to 1 by whoever gives a pipe as standard input and wants no orphans.
+const EXIT_ON_STDIN_EOF: &str = "BANYAN_EXIT_ON_STDIN_EOF";
+
 /// Runs until SIGTERM or SIGINT.
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -58,15 +61,31 @@ async fn run(config: Config, secret: banyan_proto::trust::RunSecret) -> anyhow::
     let mut interrupt = signal(SignalKind::interrupt())?;
     let relay = Relay::bind(config, secret).await?;
     let shutdown = CancellationToken::new();
+    let orphaned = CancellationToken::new();
+    if std::env::var(EXIT_ON_STDIN_EOF).is_ok_and(|value| value == "1") {
+        follow_parent(orphaned.clone());
+    }
     let running = relay.run(shutdown.clone());
     tokio::pin!(running);
     tokio::select! {
+        () = orphaned.cancelled() => tracing::info!("whoever started this has ended"),
         ended = &mut running => return ended,
         _ = terminate.recv() => tracing::info!("told to terminate"),
         _ = interrupt.recv() => tracing::info!("interrupted"),
     }
     shutdown.cancel();
     running.await
+}
+
+/// Ends this process with the one that holds the other end of its standard input. A thread, because
+/// a pending read of standard input would keep the runtime from stopping.
+fn follow_parent(orphaned: CancellationToken) {
+    std::thread::spawn(move || {
+        let mut buffer = [0; 256];
+        let mut input = std::io::stdin();
+        while matches!(std::io::Read::read(&mut input, &mut buffer), Ok(1..)) {}
+        orphaned.cancel();
+    });
 }
 
 fn log() {

@@ -4,5 +4,6 @@ mod bounds;
 mod late;
 mod refuse;
 mod repair;
+mod rogue;
 mod socket;
 mod tree;

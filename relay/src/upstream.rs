@@ -38,6 +38,8 @@ pub(crate) enum Cause {
     Disagreement,
     /// It is too far behind, or does not know the stream.
     NotHere,
+    /// It answers, but did not describe the track in time.
+    Unready,
     /// It broke the order of positions.
     Protocol,
     /// A better parent has come back.
@@ -54,6 +56,7 @@ impl Cause {
             Cause::GoAway => "go-away",
             Cause::Disagreement => "disagreement",
             Cause::NotHere => "not-here",
+            Cause::Unready => "unready",
             Cause::Protocol => "protocol",
             Cause::Preferred => "preferred",
         }
@@ -114,6 +117,8 @@ pub(crate) struct Upstream {
     broken_since: Option<Instant>,
     last_message: Instant,
     deadline: Instant,
+    /// By when a subscription must flow.
+    join_by: Instant,
     extended: bool,
     told: Told,
     leaving: Option<Cause>,
@@ -130,6 +135,7 @@ impl Upstream {
             broken_since: None,
             last_message: now,
             deadline: now,
+            join_by: now,
             extended: false,
             told: Told::default(),
             leaving: None,
@@ -260,7 +266,11 @@ impl Upstream {
         match &self.state {
             State::Idle => return Order::Wait(now + self.tuning.idle_poll),
             State::Subscribing { parent } | State::Flowing { parent } => {
+                let joining = matches!(self.state, State::Subscribing { .. });
                 let parent = parent.clone();
+                if self.leaving.is_none() && joining && now >= self.join_by {
+                    self.leaving = Some(Cause::Unready);
+                }
                 if self.leaving.is_none() && now >= self.deadline {
                     self.judge_silence(now);
                 }
@@ -278,7 +288,11 @@ impl Upstream {
                     self.told = Told::default();
                     return Order::Leave { parent, cause };
                 }
-                return Order::Wait(self.deadline);
+                return Order::Wait(if joining {
+                    self.deadline.min(self.join_by)
+                } else {
+                    self.deadline
+                });
             }
             State::Resting => {}
         }
@@ -289,6 +303,7 @@ impl Upstream {
             self.told = Told::default();
             self.on_message(now);
             self.deadline = now + self.tuning.first_message;
+            self.join_by = now + self.tuning.join;
             return Order::Subscribe { parent, fresh };
         }
         if !self.exhausted {

@@ -17,6 +17,9 @@ pub struct Tuning {
     pub keep_alive: Duration,
     /// The first message of a subscription may need a connection first.
     pub first_message: Duration,
+    /// A parent that answers has this long to find its own way and to describe the track: a branch
+    /// of many hops grows in it, and a segment ends in it.
+    pub join: Duration,
     /// A parent that repairs longer than this is left, although it answers.
     pub repair_limit: Duration,
     /// First and longest wait before a failed parent is tried again.
@@ -36,6 +39,7 @@ impl Default for Tuning {
             silence_maximum: Duration::from_secs(2),
             keep_alive: Duration::from_millis(100),
             first_message: Duration::from_millis(500),
+            join: Duration::from_secs(3),
             repair_limit: Duration::from_millis(1500),
             backoff_minimum: Duration::from_millis(100),
             backoff_maximum: Duration::from_secs(5),
