@@ -77,6 +77,8 @@ pub(crate) fn judge(wanted: &Wanted, seen: &Seen) -> Verdict {
             for server in servers {
                 let error = on(server).and_then(|content| content.error.as_deref());
                 let error = error.unwrap_or("no reason was given");
+                // Most sentences of origins begin with the content's name already.
+                let error = error.trim_start_matches(&format!("content {stream:?}: "));
                 failures.push(format!("content {stream:?} of {server} failed: {error}"));
             }
         } else {
@@ -227,7 +229,7 @@ mod tests {
             let content = Content {
                 name: (*stream).to_owned(),
                 state: (*state).to_owned(),
-                error: (*state == "failed").then(|| "it is no video".to_owned()),
+                error: (*state == "failed").then(|| format!("content {stream:?}: it is no video")),
                 ..Default::default()
             };
             (((*server).to_owned(), (*stream).to_owned()), content)
