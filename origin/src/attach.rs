@@ -100,11 +100,15 @@ impl Attachment {
             accepted,
             reason,
         };
-        if (term, version) <= self.plan {
+        if (term, version) == self.plan {
+            // The same plan again, after a reconnection: it is in force.
+            return ack(true, String::new());
+        }
+        if (term, version) < self.plan {
             return ack(
                 false,
                 format!(
-                    "plan {term}/{version} is not newer than {}/{}",
+                    "plan {term}/{version} is older than {}/{}",
                     self.plan.0, self.plan.1
                 ),
             );

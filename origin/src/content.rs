@@ -5,12 +5,14 @@
 mod offering;
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use banyan_media::Packaging;
 use banyan_proto::v1;
+use futures::FutureExt;
 use serde::Serialize;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -172,8 +174,11 @@ impl Driver {
             let cancel = self.cancel.clone();
             let ended = tokio::select! {
                 () = cancel.cancelled() => return,
-                ended = self.attempt(&mut pause) => ended,
+                ended = AssertUnwindSafe(self.attempt(&mut pause)).catch_unwind() => ended,
             };
+            // A bug met in one content must not leave it silent, nor touch the others.
+            let ended =
+                ended.unwrap_or_else(|_| Err(self.sentence(&"an internal error, see the log")));
             if let Err(error) = ended {
                 self.report(State::Failed, 0, 0, error);
             }

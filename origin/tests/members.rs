@@ -231,7 +231,7 @@ async fn newer_plans_are_applied_whole_and_bad_or_old_ones_refused_with_the_reas
     assert_eq!(told, [(2, true), (1, false), (3, false), (4, false)]);
     for (ack, part) in acks[1..]
         .iter()
-        .zip(["not newer", "segment_duration_ms is 3", "epoch"])
+        .zip(["is older", "segment_duration_ms is 3", "epoch"])
     {
         assert!(ack.reason.contains(part), "{}", ack.reason);
     }
