@@ -153,7 +153,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         places,
         json: args.json,
     };
-    let ended = run.to_end(&mut signals).await;
+    let ended = run.until_stopped(&mut signals).await;
     // The claim outlives the members, or another run could take their ports while they leave.
     drop(claim);
     folders.close()?;
@@ -234,7 +234,7 @@ type Notified = Notice<<Local as World>::Error>;
 
 impl Run {
     /// Start, watch, stop: whatever happens between, the members are stopped.
-    async fn to_end(mut self, signals: &mut Signals) -> anyhow::Result<ExitCode> {
+    async fn until_stopped(mut self, signals: &mut Signals) -> anyhow::Result<ExitCode> {
         let watched = self.watch(signals).await;
         let stop = self.supervisor.stop(GRACE);
         let forced = |exit: Exit| exit == Exit::Signal(9);

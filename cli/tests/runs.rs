@@ -264,8 +264,13 @@ fn a_second_up_runs_beside_the_first_with_ports_and_cache_of_its_own() {
 #[test]
 fn a_chosen_port_in_use_is_named() {
     let stage = Stage::new(PATIENT, PATIENT);
-    let squatter = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = squatter.local_addr().unwrap().port();
+    // Outside the ranges that runs search and that the kernel hands out.
+    let bind = |port| std::net::TcpListener::bind(("127.0.0.1", port));
+    let (port, _squatter) = (10_000..17_900)
+        .step_by(100)
+        .filter(|base| bind(base + 99).is_ok())
+        .find_map(|base| Some((base, bind(base).ok()?)))
+        .unwrap();
     let base = port.to_string();
     let output = stage.up(&["--port", &base]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
