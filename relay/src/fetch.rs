@@ -137,7 +137,8 @@ async fn from_parent(
     peer: &v1::Peer,
 ) -> FetchResult {
     let unavailable = |status: tonic::Status| match status.code() {
-        Code::NotFound => LibraryError::Evicted,
+        // Another run: the position is not to be had there either.
+        Code::NotFound | Code::FailedPrecondition => LibraryError::Evicted,
         Code::OutOfRange => LibraryError::Future,
         _ => LibraryError::Unavailable(format!("{}: {}", peer.name, status.message())),
     };
