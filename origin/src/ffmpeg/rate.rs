@@ -25,8 +25,12 @@ pub(crate) fn guess(
         let (sum, count) = ordinary.fold((0i128, 0i128), |(s, n), step| {
             (s + i128::from(*step), n + 1)
         });
-        // frames per second = count · den / (sum · num)
-        (count * i128::from(tick_den), sum * i128::from(tick_num))
+        // That mean tells how many frames the whole span is; the span then tells the rate, with the rounding of its two
+        // ends only.
+        let span = i128::from(pts[pts.len() - 1]) - i128::from(pts[0]);
+        let frames = (2 * span * count + sum) / (2 * sum).max(1);
+        // frames per second = frames · den / (span · num)
+        (frames * i128::from(tick_den), span * i128::from(tick_num))
     });
     let (num, den) = match (measured, declared) {
         (Some(measured), _) => measured,
