@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use banyan_proto::v1;
@@ -17,7 +18,7 @@ const FETCH: &str = "/banyan.v1.Media/Fetch";
 const CATALOG: &str = "/banyan.v1.Media/Catalog";
 const BEAT: &str = "/banyan.v1.Rendezvous/Beat";
 const ATTACH: &str = "/banyan.v1.Control/Attach";
-const WATCH: u32 = 30;
+const WATCH: u32 = 20;
 const SETTLED: Duration = Duration::from_secs(20);
 
 #[test]
@@ -40,6 +41,8 @@ fn bad_requests_get_their_status_and_the_viewer_loses_nothing() {
     survive_raw_bytes(&overlay);
     watch.lap("raw bytes");
 
+    let faults = std::mem::take(&mut *FAULTS.lock().expect("no holder may panic"));
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
     assert!(
         viewer.is_watching(),
         "the viewer must have watched all of it"
@@ -235,18 +238,17 @@ fn refuse_positions_over_grpc(overlay: &Overlay, playlist: &Playlist) {
             caller.call(&overlay.grpc_of(name), FETCH, &unknown).code() != Code::Unavailable
         })
     });
+    // A relay cannot know every run of an origin that it does not reach just now.
+    let other_run = [Code::NotFound, Code::FailedPrecondition, Code::Unavailable];
     for name in ["faro", "root-0", "edge-0"] {
         let uri = overlay.grpc_of(name);
+        // What comes before the end, such as Welcome, does not count.
         let refused = |what: &str, request: v1::FetchRequest, codes: &[Code]| {
-            let request = v1::FetchRequest {
-                hello: Some(caller.hello()),
-                ..request
+            let status = match caller.fetch(&uri, request) {
+                Ok(fetched) => tonic::Status::ok(format!("delivered {fetched:?}")),
+                Err(status) => status,
             };
-            assert_status(
-                &format!("{what}: fetch at {name}"),
-                &caller.call(&uri, FETCH, &request),
-                codes,
-            );
+            assert_status(&format!("{what}: fetch at {name}"), &status, codes);
         };
         refused(
             "an unknown stream",
@@ -261,7 +263,7 @@ fn refuse_positions_over_grpc(overlay: &Overlay, playlist: &Playlist) {
         refused(
             "an unknown run",
             fetch("pulse", "90p", "aaaaaaaaaa", head),
-            &[Code::NotFound, Code::FailedPrecondition],
+            &other_run,
         );
         refused(
             "the far future",
@@ -342,7 +344,7 @@ fn refuse_over_http(edge: &str, playlist: &Playlist) {
         ("/nowhere/index.m3u8".to_owned(), &[404][..]),
         ("/pulse/8k.m3u8".to_owned(), &[404]),
         ("/pulse/nothing.mp3".to_owned(), &[404]),
-        ("/pulse/aaaaaaaaaa/90p/init.mp4".to_owned(), &[404]),
+        ("/pulse/aaaaaaaaaa/90p/init.mp4".to_owned(), &[404, 503]),
         (format!("/pulse/aaaaaaaaaa/90p/{head}.m4s"), &[404]),
         (media(&format!("{}.m4s", head - 500)), &[404]),
         (media("1.m4s"), &[404]),
@@ -367,10 +369,11 @@ fn refuse_over_http(edge: &str, playlist: &Playlist) {
         );
         let status =
             status_of(&answer).unwrap_or_else(|| panic!("{shown}: no status in {answer:?}"));
-        assert!(
-            codes.contains(&status),
-            "{shown}: {status}, one of {codes:?} is right: {answer}"
-        );
+        if !codes.contains(&status) {
+            note(format!(
+                "{shown}: {status}, one of {codes:?} is right: {answer}"
+            ));
+        }
     }
     let segment = media(&format!("{head}.m4s"));
     for (method, headers, codes) in [
@@ -385,10 +388,11 @@ fn refuse_over_http(edge: &str, playlist: &Playlist) {
         let answer = raw_http(edge, &request);
         let status =
             status_of(&answer).unwrap_or_else(|| panic!("{method} {headers:?}: {answer:?}"));
-        assert!(
-            codes.contains(&status),
-            "{method} {headers:?}: {status}, one of {codes:?} is right"
-        );
+        if !codes.contains(&status) {
+            note(format!(
+                "{method} {headers:?}: {status}, one of {codes:?} is right"
+            ));
+        }
     }
     // Within reach, so it is waited for.
     let next = http::get(&format!(
@@ -446,15 +450,21 @@ fn connect(base: &str) -> TcpStream {
     socket
 }
 
-#[track_caller]
+/// Notes a wrong status; all of them are told at the end.
 fn assert_status(what: &str, status: &tonic::Status, codes: &[Code]) {
-    assert!(
-        codes.contains(&status.code()),
-        "{what}: {status:?}, one of {codes:?} is right"
-    );
-    assert!(
-        !status.message().is_empty(),
-        "{what}: {:?} without a sentence",
-        status.code()
-    );
+    if !codes.contains(&status.code()) {
+        note(format!(
+            "{what}: {:?} {:?}, one of {codes:?} is right",
+            status.code(),
+            status.message()
+        ));
+    } else if status.message().is_empty() {
+        note(format!("{what}: {:?} without a sentence", status.code()));
+    }
 }
+
+fn note(fault: String) {
+    FAULTS.lock().expect("no holder may panic").push(fault);
+}
+
+static FAULTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
