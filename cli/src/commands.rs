@@ -1,6 +1,7 @@
 //! The command line: one variant per subcommand.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -23,7 +24,11 @@ enum Command {
     Play(play::Args),
     /// Print the custom resource definitions as YAML.
     #[command(after_help = "Example:\n  banyan crds | kubectl apply --server-side -f -")]
-    Crds,
+    Crds {
+        /// Write one file per definition into this folder instead.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
     Control(control::Args),
 }
 
@@ -33,13 +38,21 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Up(args) => up::run(args).await,
         Command::Plan(args) => plan::run(&args),
         Command::Play(args) => play::run(args).await,
-        Command::Crds => crds(),
+        Command::Crds { out } => crds(out.as_deref()),
         Command::Control(args) => control::run(args).await,
     }
 }
 
-fn crds() -> anyhow::Result<ExitCode> {
+fn crds(out: Option<&Path>) -> anyhow::Result<ExitCode> {
     let files = banyan_api::crds::crds();
+    if let Some(folder) = out {
+        for file in files {
+            let path = folder.join(file.name);
+            std::fs::write(&path, file.yaml)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let documents: Vec<String> = files.into_iter().map(|file| file.yaml).collect();
     print(&documents.join("---\n"))?;
     Ok(ExitCode::SUCCESS)
