@@ -1,5 +1,5 @@
-//! When a run is ready: every member says so, and every stream is listed by an edge or has failed
-//! on all servers that should offer it.
+//! When a run is ready: every member says so, and every stream is listed by an edge and by control
+//! (or the page would open empty), or has failed on all servers that should offer it.
 //!
 //! [`Wanted`] and [`Seen`] are values and [`judge`] is a function of them; [`Probe`] asks the
 //! members over HTTP.
@@ -31,7 +31,10 @@ pub(crate) struct Seen {
     pub(crate) ready: BTreeSet<String>,
     /// (server, stream) → its preparation.
     pub(crate) contents: BTreeMap<(String, String), Content>,
+    /// Streams that some edge lists.
     pub(crate) listed: BTreeSet<String>,
+    /// Streams that control lists.
+    pub(crate) announced: BTreeSet<String>,
 }
 
 /// A content of a server as `/api/member` shows it.
@@ -68,6 +71,9 @@ pub(crate) fn judge(wanted: &Wanted, seen: &Seen) -> Verdict {
         let is = |server: &String, state: &str| on(server).is_some_and(|c| c.state == state);
         let offered = servers.iter().find(|server| is(server, "offered"));
         if seen.listed.contains(stream) || (!wanted.edges && offered.is_some()) {
+            if !seen.announced.contains(stream) {
+                unlisted = Some(format!("stream {stream:?} is not listed by control"));
+            }
             streams.push(stream.clone());
         } else if let Some(server) = offered {
             unlisted = Some(format!(
@@ -148,12 +154,17 @@ impl Probe {
 
     /// Asks once. What has been ready stays so: only a start is watched here.
     pub(crate) async fn look(&self, before: &Seen) -> Seen {
-        let (ready, contents, listed) =
-            tokio::join!(self.ready(before), self.contents(), self.listed());
+        let (ready, contents, listed, announced) = tokio::join!(
+            self.ready(before),
+            self.contents(),
+            self.listed(Role::Edge),
+            self.listed(Role::Control),
+        );
         Seen {
             ready,
             contents,
             listed: before.listed.union(&listed).cloned().collect(),
+            announced,
         }
     }
 
@@ -181,8 +192,8 @@ impl Probe {
         join_all(asked).await.into_iter().flatten().collect()
     }
 
-    async fn listed(&self) -> BTreeSet<String> {
-        let asked = self.of(Role::Edge).map(|(_, url)| async move {
+    async fn listed(&self, role: Role) -> BTreeSet<String> {
+        let asked = self.of(role).map(|(_, url)| async move {
             let url = format!("{url}/api/streams");
             self.client
                 .json::<Vec<Stream>>(&url)
@@ -238,6 +249,7 @@ mod tests {
             ready: ready.iter().map(ToString::to_string).collect(),
             contents: contents.iter().map(content).collect(),
             listed: listed.iter().map(ToString::to_string).collect(),
+            announced: ["fig", "plum"].map(String::from).into(),
         }
     }
 
@@ -272,6 +284,15 @@ mod tests {
             failures: vec!["content \"plum\" of pear failed: it is no video".to_owned()],
         };
         assert_eq!(verdict, expected);
+    }
+
+    #[test]
+    fn a_stream_that_control_does_not_list_yet_is_waited_for() {
+        let mut seen = seen(&ALL, &[], &["fig", "plum"]);
+        assert!(matches!(judge(&wanted(true), &seen), Verdict::Ready { .. }));
+        seen.announced.remove("plum");
+        let waits = "stream \"plum\" is not listed by control".to_owned();
+        assert_eq!(judge(&wanted(true), &seen), Verdict::Wait(Some(waits)));
     }
 
     #[test]
