@@ -238,13 +238,16 @@ fn refuse_positions_over_grpc(overlay: &Overlay, playlist: &Playlist) {
             caller.call(&overlay.grpc_of(name), FETCH, &unknown).code() != Code::Unavailable
         })
     });
-    // A relay cannot know every run of an origin that it does not reach just now.
-    let other_run = [Code::NotFound, Code::FailedPrecondition, Code::Unavailable];
+    let other_run = [Code::NotFound, Code::FailedPrecondition];
     for name in ["faro", "root-0", "edge-0"] {
         let uri = overlay.grpc_of(name);
         // What comes before the end, such as Welcome, does not count.
         let refused = |what: &str, request: v1::FetchRequest, codes: &[Code]| {
             let status = match caller.fetch(&uri, request) {
+                // A Gap says that these positions will never be served here.
+                Ok(fetched) if fetched.chunks.is_empty() && !fetched.gaps.is_empty() => {
+                    tonic::Status::not_found(fetched.gaps[0].reason.clone())
+                }
                 Ok(fetched) => tonic::Status::ok(format!("delivered {fetched:?}")),
                 Err(status) => status,
             };
@@ -344,7 +347,7 @@ fn refuse_over_http(edge: &str, playlist: &Playlist) {
         ("/nowhere/index.m3u8".to_owned(), &[404][..]),
         ("/pulse/8k.m3u8".to_owned(), &[404]),
         ("/pulse/nothing.mp3".to_owned(), &[404]),
-        ("/pulse/aaaaaaaaaa/90p/init.mp4".to_owned(), &[404, 503]),
+        ("/pulse/aaaaaaaaaa/90p/init.mp4".to_owned(), &[404]),
         (format!("/pulse/aaaaaaaaaa/90p/{head}.m4s"), &[404]),
         (media(&format!("{}.m4s", head - 500)), &[404]),
         (media("1.m4s"), &[404]),
