@@ -159,7 +159,7 @@ fn broken_media_is_answered_with_one_sentence() {
         ("truncated mp4", "cut.mp4", vec!["cut.mp4"]),
         ("text named .mp4", "text.mp4", vec!["text.mp4"]),
     ] {
-        let (code, sentence) = with_file(path).media(media.path()).start().refused(BOUND);
+        let (code, sentence) = with_file(path, media.path()).start().refused(BOUND);
         assert!(
             matches!(code, Some(1 | 64)),
             "{name}: exit {code:?}: {sentence}"
@@ -197,7 +197,7 @@ fn a_file_without_permission_is_answered_with_one_sentence() {
     clip(&locked);
     fs::set_permissions(&locked, std::os::unix::fs::PermissionsExt::from_mode(0o000))
         .expect("a mode must be settable");
-    let mut setup = with_file("locked.mp4").media(media.path());
+    let mut setup = with_file("locked.mp4", media.path());
     if root {
         // Root reads everything unless it gives up that right.
         let without = "--bounding-set=-dac_override,-dac_read_search";
@@ -377,16 +377,15 @@ fn a_full_disk_fails_the_preparation_and_nothing_else() {
     );
 }
 
-fn with_file(path: &str) -> Setup {
+/// The plain manifest with a file of `media` as its content.
+fn with_file(path: &str, media: &Path) -> Setup {
     let plain =
         fs::read_to_string(workspace().join(PLAIN)).expect("the plain manifest must be readable");
     let text = plain.replace(TEST_SOURCE, &format!("{{ file: {{ path: {path} }} }}"));
     assert_ne!(plain, text);
-    // Kept for the whole test run: the setup only knows its path.
-    let (_, kept) = workspace_file(&text)
-        .keep()
-        .expect("a manifest must be keepable");
-    Overlay::from(kept)
+    let manifest = media.join("manifest.yaml");
+    fs::write(&manifest, text).expect("a manifest must be writable");
+    Overlay::from(manifest).media(media)
 }
 
 fn workspace_file(text: &str) -> tempfile::NamedTempFile {
