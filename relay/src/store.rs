@@ -79,6 +79,8 @@ pub(crate) struct Store {
     discontinuity: u64,
     /// The hash that came with an adopted position, to be passed up.
     adopted_hash: (u64, Bytes),
+    /// Run and discontinuity sequence that children already know, until media arrives.
+    adopted_sequence: Option<(String, u64)>,
     ended: Option<Ended>,
     bytes: usize,
     stamps: VecDeque<(u64, u64)>,
@@ -162,6 +164,14 @@ impl Store {
             number: after.number,
             part: after.part.min(u32::MAX - 2),
         };
+        let received = self.tip.as_ref().is_some_and(|tip| tip.received);
+        let known = self
+            .adopted_sequence
+            .as_ref()
+            .map_or(0, |(_, known)| *known);
+        if !received && after.discontinuity_sequence > known {
+            self.adopted_sequence = Some((after.run.clone(), after.discontinuity_sequence));
+        }
         let earlier = match &self.tip {
             None => true,
             Some(tip) => !tip.received && tip.run == after.run && at < tip.at,
@@ -216,14 +226,22 @@ impl Store {
 
     /// What the offset will be once a chunk of `run` is taken.
     fn pending_offset(&self, run: &str) -> u64 {
+        let told = self
+            .description_of(run)
+            .map_or(0, |d| d.discontinuity_sequence);
+        self.offset(run, told).unwrap_or(self.discontinuity_offset)
+    }
+
+    /// The offset that a chunk of `run`, told under the sequence `told`, brings; `None` when it goes
+    /// on as before.
+    fn offset(&self, run: &str, told: u64) -> Option<u64> {
         match &self.tip {
-            Some(tip) if tip.received && (tip.run != run || self.boundary) => {
-                let told = self
-                    .description_of(run)
-                    .map_or(0, |d| d.discontinuity_sequence);
-                (self.discontinuity + 1).saturating_sub(told)
-            }
-            _ => self.discontinuity_offset,
+            Some(tip) if tip.received => (tip.run != run || self.boundary)
+                .then(|| (self.discontinuity + 1).saturating_sub(told)),
+            _ => self
+                .adopted_sequence
+                .as_ref()
+                .map(|(adopted, known)| (known + u64::from(adopted != run)).saturating_sub(told)),
         }
     }
 
@@ -241,9 +259,11 @@ impl Store {
             .is_some_and(|tip| tip.received && (tip.run != head.run || self.boundary));
         if turned {
             self.fill_missing(head.number);
-            self.discontinuity_offset =
-                (self.discontinuity + 1).saturating_sub(head.discontinuity_sequence);
         }
+        if let Some(offset) = self.offset(&head.run, head.discontinuity_sequence) {
+            self.discontinuity_offset = offset;
+        }
+        self.adopted_sequence = None;
         self.boundary = false;
         head.discontinuity_sequence += self.discontinuity_offset;
         self.discontinuity = head.discontinuity_sequence;
@@ -407,6 +427,11 @@ impl Store {
             part,
             hashed_number,
             sha256,
+            discontinuity_sequence: match &self.adopted_sequence {
+                Some((_, known)) => *known,
+                // In the parent's own count, which a restarted parent has forgotten.
+                None => self.discontinuity.saturating_sub(self.discontinuity_offset),
+            },
         })
     }
 

@@ -300,6 +300,7 @@ impl Track {
             part: head.part,
             hashed_number,
             sha256,
+            discontinuity_sequence: head.discontinuity_sequence,
         });
     }
 }

@@ -58,6 +58,7 @@ async fn every_impossible_subscription_has_its_own_status() {
         part: 0,
         hashed_number: number - 1,
         sha256: vec![1; 32].into(),
+        ..Default::default()
     });
     let short_hash = From::After(v1::After {
         run: run.into(),

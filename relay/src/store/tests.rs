@@ -252,6 +252,29 @@ fn another_run_begins_at_a_boundary_with_a_discontinuity() {
 }
 
 #[test]
+fn a_restarted_member_goes_on_from_the_discontinuity_its_children_know() {
+    let known = |run: &str| v1::After {
+        run: run.into(),
+        number: EPOCH + 2,
+        part: 5,
+        discontinuity_sequence: 7,
+        ..Default::default()
+    };
+    let origin = origin();
+    for (run, expected) in [(RUN, 7), ("an-earlier", 8)] {
+        let mut store = store();
+        store.adopt(&known(run));
+        assert_eq!(store.after().unwrap().discontinuity_sequence, 7);
+        if run != RUN {
+            store.unadopt(); // nobody serves that run any more
+        }
+        fill(&mut store, &origin, 3, 5);
+        assert_eq!(store.discontinuity_of(EPOCH + 3), Some(expected));
+        assert_eq!(store.discontinuity(), expected);
+    }
+}
+
+#[test]
 fn resuming_says_what_fits_and_what_does_not() {
     let origin = origin();
     let mut store = store();
