@@ -134,6 +134,7 @@ async fn a_resume_is_exact_and_up_to_three_segments_ahead_are_accepted() {
         part: 1,
         hashed_number: EPOCH + n,
         sha256: hash.clone(),
+        ..Default::default()
     });
     let mut reader = running.subscribe("garden", "90p", agreeing).await.unwrap();
     let resumed = receive(&mut reader, |r| r.chunks.len() == 2).await.unwrap();
@@ -146,6 +147,7 @@ async fn a_resume_is_exact_and_up_to_three_segments_ahead_are_accepted() {
         part: 1,
         hashed_number: EPOCH + n,
         sha256: vec![0; 32].into(),
+        ..Default::default()
     });
     let cases = [
         (disagreeing, Code::FailedPrecondition, "SHA-256 differs"),
