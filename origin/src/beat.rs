@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use self::window::Window;
 use crate::catalog::Catalog;
 use crate::content::{State, Status};
+use crate::peer::Peers;
 use crate::time;
 
 /// What a beat tells, shared by all roots' tasks.
@@ -29,6 +30,7 @@ pub(crate) struct Pulse {
     pub(crate) endpoint: String,
     pub(crate) secret: RunSecret,
     pub(crate) catalog: Arc<Catalog>,
+    pub(crate) peers: Arc<Peers>,
     pub(crate) contents: watch::Receiver<BTreeMap<String, Status>>,
     pub(crate) load: watch::Receiver<v1::Load>,
 }
@@ -186,6 +188,7 @@ impl Heart {
                     match reply?.and_then(|reply| reply.body) {
                         Some(v1::beat_reply::Body::Welcome(_)) => self.publish(true),
                         Some(v1::beat_reply::Body::Echo(echo)) => {
+                            self.pulse.peers.heard(&echo.roots);
                             self.window.echoed(&echo, Instant::now(), time::unix_ns());
                             self.publish(true);
                         }

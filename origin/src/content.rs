@@ -7,6 +7,7 @@ mod offering;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use self::offering::Offering;
 use crate::catalog::Catalog;
 use crate::channel::Channel;
+use crate::peer::Peers;
 use crate::plan::Plan;
 use crate::prepare::slots::Slots;
 use crate::prepare::{self, Preparation, Stop};
@@ -37,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) slots: Arc<Slots>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) catalog: Arc<Catalog>,
+    pub(crate) peers: Arc<Peers>,
     pub(crate) tracker: TaskTracker,
 }
 
@@ -210,16 +213,18 @@ impl Driver {
         });
         let (plan, store) = planned.await.map_err(|e| self.sentence(&e))??;
         self.store = Some(Arc::clone(&store));
+        let copied = Arc::new(AtomicUsize::new(0));
         let mut offering = Offering::new(
             Arc::clone(&plan),
             Arc::clone(&store),
             Arc::clone(shared),
             self.epoch,
+            Arc::clone(&copied),
         );
         let (stop, stored) = (Stop::default(), Arc::new(Notify::new()));
         // A cancelled attempt is dropped here: its threads are told to end.
         let _guard = StopOnDrop(stop.clone());
-        let mut done = self.start(&plan, &store, stop, &stored)?;
+        let mut done = self.start(&plan, &store, stop, &stored, copied)?;
         let result = loop {
             tokio::select! {
                 result = &mut done => break result,
@@ -252,6 +257,7 @@ impl Driver {
         store: &Arc<Store>,
         stop: Stop,
         stored: &Arc<Notify>,
+        copied: Arc<AtomicUsize>,
     ) -> Result<oneshot::Receiver<Result<(), prepare::Error>>, String> {
         let shared = &self.contents.shared;
         let (clock, timeline, epoch) =
@@ -262,6 +268,10 @@ impl Driver {
             store: Arc::clone(store),
             slots: Arc::clone(&shared.slots),
             stop,
+            epoch,
+            clock: Arc::clone(&clock),
+            peers: Arc::clone(&shared.peers),
+            copied,
             program: shared.program.clone(),
             position: Box::new(move || Channel::local_now(&timeline, epoch, clock.now())),
             stored: Box::new(move || stored.notify_one()),

@@ -20,6 +20,7 @@ mod http;
 mod ladder;
 mod load;
 mod pattern;
+mod peer;
 mod plan;
 mod prepare;
 mod record;

@@ -1,25 +1,30 @@
 //! Preparing an asset: one decoder runs forward, a fresh encoder per segment and rendition, several segments at a time.
 //!
 //! `Preparation::run` blocks until all is on disk or something failed; what it did stays. Video runs in play order from the
-//! place the channel is at; audio is encoded from the asset's start, beside it, in a process of its own. What is on disk is
+//! place the channel is at, and what a peer has prepared already is copied meanwhile; audio is encoded from the asset's start, beside it, in a process of its own. What is on disk is
 //! never made again, so running twice, or after a kill, costs only what is missing.
 
 mod audio;
+mod claims;
+mod copy;
 mod cut;
 mod poster;
 pub(crate) mod slots;
 mod video;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use banyan_media::{Asset, AssetTrack, BoxError, Kind, Timeline, boxes};
 
+pub(crate) use self::cut::TRACK_ID;
 use self::slots::Slots;
 use crate::ffmpeg;
+use crate::peer::Peers;
 use crate::plan::{AUDIO, Plan};
 use crate::store::{self, Store};
+use crate::time::Clock;
 
 /// One run of preparation.
 pub(crate) struct Preparation {
@@ -27,6 +32,12 @@ pub(crate) struct Preparation {
     pub(crate) store: Arc<Store>,
     pub(crate) slots: Arc<Slots>,
     pub(crate) stop: Stop,
+    /// When segment 0 of the stream began, Unix seconds.
+    pub(crate) epoch: u64,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) peers: Arc<Peers>,
+    /// Segments that came from a peer in this run.
+    pub(crate) copied: Arc<AtomicUsize>,
     /// The executable with the hidden audio subcommand.
     pub(crate) program: PathBuf,
     /// The local segment that viewers are at now.

@@ -26,6 +26,7 @@ use crate::catalog::Catalog;
 use crate::config::{self, Settings};
 use crate::content::{Contents, Shared};
 use crate::load::{Own, Sampler};
+use crate::peer::Peers;
 use crate::prepare::slots::Slots;
 use crate::record::Events;
 use crate::serve::{Service, Traffic};
@@ -151,6 +152,8 @@ impl Server {
             .workers
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
         let slots = Slots::new(workers);
+        let boot_id = random_id();
+        let peers = Peers::new(&options.member, &boot_id, options.secret.clone());
         let shared = Shared {
             member: options.member.clone(),
             media: options.media.clone(),
@@ -159,12 +162,12 @@ impl Server {
             slots: Arc::clone(&slots),
             clock: Arc::clone(&clock),
             catalog: Arc::clone(&catalog),
+            peers: Arc::clone(&peers),
             tracker: tracker.clone(),
         };
         let contents = Contents::new(Arc::new(shared), shutdown.clone());
 
         let (load_sender, load) = watch::channel(v1::Load::default());
-        let boot_id = random_id();
         let endpoint = options
             .advertise
             .clone()
@@ -175,6 +178,7 @@ impl Server {
             endpoint: endpoint.clone(),
             secret: options.secret.clone(),
             catalog: Arc::clone(&catalog),
+            peers: Arc::clone(&peers),
             contents: contents.statuses(),
             load: load.clone(),
         };
@@ -189,6 +193,7 @@ impl Server {
             clock: Arc::clone(&clock),
             catalog: Arc::clone(&catalog),
             contents: Arc::clone(&contents),
+            peers: Arc::clone(&peers),
             traffic: Arc::clone(&traffic),
             beats: Arc::clone(&beats),
             load,
@@ -215,6 +220,7 @@ impl Server {
         let settings = watch::Sender::new(Arc::new(settings));
         server.spawn(follow_settings(
             settings.subscribe(),
+            peers,
             contents,
             beats,
             Arc::clone(&traffic),
@@ -323,6 +329,7 @@ impl Server {
 
 async fn follow_settings(
     mut settings: watch::Receiver<Arc<Settings>>,
+    peers: Arc<Peers>,
     contents: Arc<Contents>,
     beats: Arc<Beats>,
     traffic: Arc<Traffic>,
@@ -336,6 +343,7 @@ async fn follow_settings(
                 .map(|c| c.name.clone())
                 .collect::<BTreeSet<_>>(),
         );
+        peers.heard(&now.roots);
         contents.apply(&now.wanted);
         beats.apply(&now.roots, now.heartbeat);
         if settings.changed().await.is_err() {

@@ -1,7 +1,7 @@
 //! This member as others see it: `/api/member`, `/metrics` and reports to control are views of the same state.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use banyan_proto::trust::RunSecret;
 use banyan_proto::v1;
@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::beat::{Beats, Link};
 use crate::catalog::Catalog;
 use crate::content::{Contents, State, Status};
+use crate::peer::Peers;
 use crate::serve::{TrackTraffic, Traffic};
 use crate::time::Clock;
 
@@ -25,6 +26,7 @@ pub(crate) struct Member {
     pub(crate) clock: Arc<Clock>,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) contents: Arc<Contents>,
+    pub(crate) peers: Arc<Peers>,
     pub(crate) traffic: Arc<Traffic>,
     pub(crate) beats: Arc<Beats>,
     pub(crate) load: watch::Receiver<v1::Load>,
@@ -219,6 +221,22 @@ impl Member {
                 &labels,
                 &status.permille.to_string(),
             );
+        }
+        let made: [(&str, &str, &AtomicU64); 2] = [
+            (
+                "banyan_origin_segments_encoded_total",
+                "Video segments encoded here",
+                &self.peers.encoded,
+            ),
+            (
+                "banyan_origin_segments_copied_total",
+                "Video segments copied from a peer",
+                &self.peers.copied,
+            ),
+        ];
+        for (name, help, count) in made {
+            text.family(name, "counter", help);
+            text.value(name, &[], &count.load(Ordering::Relaxed).to_string());
         }
         let tracks = self.traffic.all();
         type Field = fn(&TrackTraffic) -> u64;

@@ -12,24 +12,6 @@ use std::process::Command;
 use banyan_media::{Asset, Kind};
 use support::*;
 
-/// Every file of an asset but the log, whose order tells who was quicker.
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut open = vec![folder.to_path_buf()];
-    while let Some(at) = open.pop() {
-        for entry in std::fs::read_dir(at).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                open.push(path);
-            } else if !path.ends_with("segments.log") {
-                let name = path.strip_prefix(folder).unwrap().display().to_string();
-                found.insert(name, std::fs::read(path).unwrap());
-            }
-        }
-    }
-    found
-}
-
 async fn prepared(world: &World, name: &str) -> BTreeMap<String, Vec<u8>> {
     let running = world.start().await;
     running.complete(name).await;

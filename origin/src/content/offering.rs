@@ -1,6 +1,7 @@
 //! When a growing asset may be offered: the prepared lead at the play position is enough, and stays enough.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use banyan_media::{Kind, name};
@@ -20,11 +21,19 @@ pub(super) struct Offering {
     channel: Option<Arc<Channel>>,
     /// Files there were when this run began, and when that was.
     began: (usize, Duration),
+    /// Files that came from a peer since then.
+    copied: Arc<AtomicUsize>,
     total: usize,
 }
 
 impl Offering {
-    pub(super) fn new(plan: Arc<Plan>, store: Arc<Store>, shared: Arc<Shared>, epoch: u64) -> Self {
+    pub(super) fn new(
+        plan: Arc<Plan>,
+        store: Arc<Store>,
+        shared: Arc<Shared>,
+        epoch: u64,
+        copied: Arc<AtomicUsize>,
+    ) -> Self {
         let total = plan
             .track_names()
             .map(|track| prepare::files_of(&plan, &track))
@@ -36,6 +45,7 @@ impl Offering {
             epoch,
             channel: None,
             began: (0, Duration::ZERO),
+            copied,
             total,
         };
         offering.began = (offering.files(), offering.shared.clock.uptime());
@@ -56,7 +66,10 @@ impl Offering {
             (done * 1000 / self.total.max(1)).min(999) as u32
         };
         let speed = self.speed_permille(done);
-        if self.channel.is_some() || complete || holds(self.lead(), self.missing(), speed) {
+        // A peer may leave: only what is made here counts for staying ahead.
+        let own = done.saturating_sub(self.copied.load(Ordering::Relaxed));
+        let sure = self.speed_permille(own);
+        if self.channel.is_some() || complete || holds(self.lead(), self.missing(), sure) {
             self.offer();
         }
         let left = u128::from(self.missing()) * u128::from(self.segment_ms()) * 1000;

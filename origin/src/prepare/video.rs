@@ -1,17 +1,18 @@
 //! Pictures to segments: the decoder's thread feeds one worker per segment in flight.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Scope, ScopedJoinHandle};
 
+use super::claims::Claims;
 use super::slots::Slot;
-use super::{Error, Preparation, be_nice, cut, poster};
+use super::{Error, Preparation, be_nice, copy, cut, poster};
 use crate::ffmpeg::encode::VideoEncoder;
 use crate::ffmpeg::reader::Reader;
 use crate::ffmpeg::shape::Shaper;
 use crate::ffmpeg::{self, Picture};
+use crate::peer::Peers;
 use crate::plan::{Pictures, Plan, VideoTrack};
 use crate::store::Store;
 
@@ -33,12 +34,15 @@ pub(super) fn prepare(run: &Preparation) -> Result<(), Error> {
     let from = (run.position)().min(segments.saturating_sub(1));
     let failure = Mutex::new(None);
     let failure_ref = &failure;
+    let claims = &Claims::new(segments, from);
     std::thread::scope(|scope| {
         let mut workers = Vec::new();
-        let passes = [from..segments, 0..from];
-        let fed = passes
-            .into_iter()
-            .try_for_each(|range| pass(run, headers, scope, range, failure_ref, &mut workers));
+        let copier = scope.spawn(|| copy::run(run, claims));
+        let fed = feed(run, headers, scope, claims, failure_ref, &mut workers);
+        claims.close();
+        if copier.join().is_err() {
+            tracing::warn!(stream = run.plan.name, "copying from peers ended early");
+        }
         for worker in workers {
             if worker.join().is_err() {
                 note(failure_ref, Error::Stopped);
@@ -54,23 +58,20 @@ pub(super) fn prepare(run: &Preparation) -> Result<(), Error> {
     }
 }
 
-/// One run of the decoder over the missing segments of `range`.
-fn pass<'scope, 'env>(
+/// Feeds the missing segments to workers, each as soon as there is a slot for it.
+fn feed<'scope, 'env>(
     run: &'env Preparation,
     headers: &'env Headers,
     scope: &'scope Scope<'scope, 'env>,
-    range: Range<u32>,
+    claims: &'env Claims,
     failure: &'env Mutex<Option<Error>>,
     workers: &mut Vec<ScopedJoinHandle<'scope, ()>>,
 ) -> Result<(), Error> {
     let plan = &run.plan;
     let length = u64::from(plan.timeline.frames_per_segment);
     let mut source: Option<Frames> = None;
-    for local in range {
-        let missing = missing(plan, &run.store, local);
-        if missing.is_empty() {
-            continue;
-        }
+    let is_missing = |local| is_missing(plan, &run.store, local);
+    while let Some(local) = claims.peek(is_missing) {
         let lead = lead(run, local);
         let stopped = || {
             run.stop.raised()
@@ -82,10 +83,18 @@ fn pass<'scope, 'env>(
         let Some(slot) = run.slots.acquire(lead, stopped) else {
             return Err(Error::Stopped);
         };
+        // While this waited, a peer's copy may have come.
+        let Some(local) = claims.take(is_missing) else {
+            continue;
+        };
+        let missing = missing(plan, &run.store, local);
         workers.retain(|worker| !worker.is_finished());
         let first = u64::from(local) * length;
-        // A long stretch of prepared segments is skipped by opening anew nearer to the place.
-        if source.as_ref().is_none_or(|s| s.next + SKIP < first) {
+        // A long stretch of prepared segments is skipped by opening anew nearer to the place; so is the way back.
+        if source
+            .as_ref()
+            .is_none_or(|s| s.next + SKIP < first || s.next > first)
+        {
             source = Some(Frames::open(&plan.pictures, first)?);
         }
         let Some(frames) = &mut source else { continue };
@@ -145,6 +154,7 @@ fn segment(
     for (track, _, encoder) in encoders {
         let segment = cut::video(&run.plan.timeline, local, &encoder.finish()?);
         run.store.put(&track.name, local, false, &segment)?;
+        Peers::count(&run.peers.encoded);
         (run.stored)();
     }
     drop(slot);
@@ -152,12 +162,17 @@ fn segment(
 }
 
 /// The renditions of segment `local` that are not on disk.
-fn missing(plan: &Plan, store: &Store, local: u32) -> Vec<VideoTrack> {
+pub(super) fn missing(plan: &Plan, store: &Store, local: u32) -> Vec<VideoTrack> {
     plan.video
         .iter()
         .filter(|track| !store.has(&track.name, local, false))
         .cloned()
         .collect()
+}
+
+pub(super) fn is_missing(plan: &Plan, store: &Store, local: u32) -> bool {
+    let mut tracks = plan.video.iter();
+    tracks.any(|track| !store.has(&track.name, local, false))
 }
 
 /// Segments between the viewers and `local`, going round.

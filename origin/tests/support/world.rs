@@ -1,6 +1,7 @@
 //! A content server in this process, and clients that read it.
 #![allow(dead_code)] // each test binary uses its share
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -132,6 +133,24 @@ pub(crate) fn asset_folder(cache: &Path) -> PathBuf {
         .collect();
     assert_eq!(found.len(), 1, "one complete asset in {}", cache.display());
     found[0].clone()
+}
+
+/// Every file of an asset but the log, whose order tells who was quicker.
+pub(crate) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![folder.to_path_buf()];
+    while let Some(at) = open.pop() {
+        for entry in std::fs::read_dir(at).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if !path.ends_with("segments.log") {
+                let name = path.strip_prefix(folder).unwrap().display().to_string();
+                found.insert(name, std::fs::read(path).unwrap());
+            }
+        }
+    }
+    found
 }
 
 pub(crate) struct Running {
