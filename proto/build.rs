@@ -4,7 +4,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(["proto/banyan/v1/banyan.proto"], ["proto"])?;
     tonic_prost_build::configure()
         .bytes(".")
-        // Configuration also comes as a JSON file; the types are one and the same.
+        // Configuration also comes as a JSON file, and load is shown as JSON by every member: the types
+        // are one and the same.
+        .message_attribute(".banyan.v1.Load", SERDE)
         .message_attribute(".banyan.v1.Config", SERDE)
         .message_attribute(".banyan.v1.Peer", SERDE)
         .message_attribute(".banyan.v1.Rendition", SERDE)

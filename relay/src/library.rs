@@ -14,7 +14,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 pub use crate::status::{
-    ContentStatus, HeadStatus, LoadStatus, MemberStatus, OriginStatus, ParentStatus, TrackStatus,
+    ContentStatus, HeadStatus, MemberStatus, OriginStatus, ParentStatus, TrackStatus,
 };
 
 use crate::core::Core;

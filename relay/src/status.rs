@@ -1,5 +1,6 @@
 //! What a member tells of itself at `/api/member` and `/api/origins`, in the shape of the JSON.
 
+use banyan_proto::v1;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -12,24 +13,11 @@ pub struct MemberStatus {
     pub uptime_ms: u64,
     pub ready: bool,
     pub draining: bool,
-    pub load: LoadStatus,
+    pub load: v1::Load,
     pub parents: Vec<ParentStatus>,
     pub tracks: Vec<TrackStatus>,
     /// Content servers only; here always empty.
     pub contents: Vec<ContentStatus>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LoadStatus {
-    pub cpu_permille: u32,
-    pub memory_bytes: u64,
-    pub memory_limit_bytes: u64,
-    pub storage_used_bytes: u64,
-    pub storage_limit_bytes: u64,
-    pub network_in_bps: u64,
-    pub network_out_bps: u64,
-    pub active_workers: u32,
-    pub sessions: u32,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -31,24 +31,11 @@ pub struct MemberView {
     pub http: String,
     pub grpc: String,
     pub pid: u32,
-    pub load: Load,
+    pub load: v1::Load,
     pub sessions: u32,
     /// Why it refused its last plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_error: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Load {
-    pub cpu_permille: u32,
-    pub memory_bytes: u64,
-    pub memory_limit_bytes: u64,
-    pub storage_used_bytes: u64,
-    pub storage_limit_bytes: u64,
-    pub network_in_bps: u64,
-    pub network_out_bps: u64,
-    pub active_workers: u32,
-    pub sessions: u32,
 }
 
 /// One track on one hop, as its receiver reports it.
@@ -168,10 +155,7 @@ impl Topology {
     fn member_view(&self, entry: &Entry) -> MemberView {
         let member = self.members.get(&entry.name);
         let report = member.and_then(|member| member.report());
-        let load: Load = report
-            .and_then(|report| report.load.as_ref())
-            .map(Into::into)
-            .unwrap_or_default();
+        let load = report.and_then(|report| report.load).unwrap_or_default();
         MemberView {
             name: entry.name.clone(),
             role: entry.role,
@@ -245,35 +229,6 @@ impl Topology {
             .flat_map(|report| &report.tracks)
             .map(|track| track.stream.as_str());
         offered.chain(flowing).collect()
-    }
-}
-
-// === impl Load ===
-
-impl From<&v1::Load> for Load {
-    fn from(load: &v1::Load) -> Self {
-        let v1::Load {
-            cpu_permille,
-            memory_bytes,
-            memory_limit_bytes,
-            storage_used_bytes,
-            storage_limit_bytes,
-            network_in_bps,
-            network_out_bps,
-            active_workers,
-            sessions,
-        } = *load;
-        Self {
-            cpu_permille,
-            memory_bytes,
-            memory_limit_bytes,
-            storage_used_bytes,
-            storage_limit_bytes,
-            network_in_bps,
-            network_out_bps,
-            active_workers,
-            sessions,
-        }
     }
 }
 

@@ -9,7 +9,7 @@ use banyan_proto::v1;
 
 use super::{Core, Role, lock};
 use crate::clock::Instant;
-use crate::status::{LoadStatus, MemberStatus, OriginStatus, ParentStatus, TrackStatus};
+use crate::status::{MemberStatus, OriginStatus, ParentStatus, TrackStatus};
 use crate::track::Track;
 
 impl Core {
@@ -27,13 +27,13 @@ impl Core {
         self.counters.bytes_out.add(bytes);
     }
 
-    pub(crate) fn load(&self) -> LoadStatus {
+    pub(crate) fn load(&self) -> v1::Load {
         let running = self
             .tracks()
             .iter()
             .filter(|track| track.lock().running)
             .count();
-        LoadStatus {
+        v1::Load {
             storage_used_bytes: self.held_bytes() as u64,
             storage_limit_bytes: self.options.memory_budget as u64,
             active_workers: running as u32,
@@ -139,7 +139,6 @@ impl Core {
 
     pub(crate) fn report(&self, sequence: u64) -> v1::Report {
         let status = self.status();
-        let load = status.load;
         let offers = match self.options.role {
             Role::Root => self
                 .catalog
@@ -156,17 +155,7 @@ impl Core {
             grpc: self.options.grpc.clone(),
             http: self.options.http.clone(),
             pid: status.pid,
-            load: Some(v1::Load {
-                cpu_permille: load.cpu_permille,
-                memory_bytes: load.memory_bytes,
-                memory_limit_bytes: load.memory_limit_bytes,
-                storage_used_bytes: load.storage_used_bytes,
-                storage_limit_bytes: load.storage_limit_bytes,
-                network_in_bps: load.network_in_bps,
-                network_out_bps: load.network_out_bps,
-                active_workers: load.active_workers,
-                sessions: load.sessions,
-            }),
+            load: Some(status.load),
             tracks: status.tracks.into_iter().map(track_report).collect(),
             origins: self
                 .origin_status()
