@@ -69,6 +69,7 @@ impl Member {
             origins: Vec::new(),
             offers: self.catalog.snapshot().message().offers,
             draining: !self.ready(),
+            ..Default::default()
         }
     }
 

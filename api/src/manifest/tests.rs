@@ -160,6 +160,17 @@ fn a_broken_topology_is_not_reported_as_missing_too() {
     assert_eq!(refused("fanOut: 3", "fanOut: 0").len(), 1);
 }
 
+/// Found by chance once: the sum over a tier of nobody.
+#[test]
+fn a_tier_of_nobody_is_refused_and_not_divided_by() {
+    assert_eq!(
+        refused("core, replicas: 3", "core, replicas: 0"),
+        [
+            "m.yaml: StreamTopology grove: spec.relays[0].replicas is 0; accepted is 1 to 10000"
+        ]
+    );
+}
+
 #[test]
 fn fields_without_behaviour_are_refused_or_ignored_by_name() {
     let text = GOOD

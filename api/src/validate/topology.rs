@@ -25,11 +25,11 @@ fn fan_out(spec: &StreamTopologySpec) -> Vec<Finding> {
     pairs
         .filter_map(|(index, pair)| {
             let [upper, lower] = pair else { return None };
-            let feeds = i64::from(upper.replicas) * i64::from(upper.fan_out);
-            let needed = i64::from(lower.replicas);
-            (feeds < needed).then(|| {
-                let (replicas, fan_out) = (upper.replicas, upper.fan_out);
-                let least = needed.div_euclid(i64::from(replicas)) + i64::from(needed % i64::from(replicas) != 0);
+            let (replicas, fan_out) = (i64::from(upper.replicas), i64::from(upper.fan_out));
+            let (feeds, needed) = (replicas * fan_out, i64::from(lower.replicas));
+            // A tier of none is the schema's to refuse; no fan-out would mend it.
+            (replicas > 0 && feeds < needed).then(|| {
+                let least = (needed + replicas - 1) / replicas;
                 Finding::new(
                     format!("spec.relays[{index}].fanOut"),
                     format!(

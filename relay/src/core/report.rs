@@ -164,6 +164,7 @@ impl Core {
                 .collect(),
             offers,
             draining: status.draining,
+            ..Default::default()
         }
     }
 }
