@@ -4,7 +4,8 @@
 //! waits until the streams can be watched, says where, and leaves neither process nor temporary
 //! file behind. Control is one member among others: its death stops no stream.
 
-mod client;
+pub(crate) mod client;
+pub(crate) mod detour;
 mod folders;
 mod output;
 mod ports;
@@ -35,6 +36,7 @@ use crate::commands;
 use crate::exit::Refusal;
 use crate::scenario::{self, Scenario};
 use crate::signals::Signals;
+use detour::Detoured;
 use folders::Folders;
 use output::{Output, Shown};
 use ports::{Claim, Places};
@@ -75,6 +77,9 @@ pub struct Args {
     /// Where to file what members say [default: the folder of --record]
     #[arg(long, value_name = "DIR")]
     logs: Option<PathBuf>,
+    /// Lead links through other addresses, for experiments
+    #[arg(long, value_name = "FILE", hide = true)]
+    detour: Option<PathBuf>,
     /// Show no lines of members
     #[arg(long, conflicts_with = "verbose")]
     quiet: bool,
@@ -104,6 +109,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let epoch = epoch(&args)?;
     let programs = programs::find()?;
+    let ways = match &args.detour {
+        Some(path) => detour::read(path)?,
+        None => detour::Ways::default(),
+    };
     for folder in args.record.iter().chain(&args.logs) {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {folder:?}"))?;
     }
@@ -122,9 +131,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let places = claim.places(members.iter().map(String::as_str));
     let folders = folders(&args, &scenario)?;
+    let detoured = Detoured {
+        places: &places,
+        ways,
+    };
     let facts = Facts {
         epoch,
-        addresses: &places,
+        addresses: &detoured,
         configs: folders.configs(),
         media: scenario.media.display().to_string(),
         caches: folders.caches(),

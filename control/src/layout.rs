@@ -86,6 +86,11 @@ pub trait Addresses {
     fn advertised(&self, member: &str) -> String {
         format!("http://{}", self.grpc(member))
     }
+    /// URI by which member `from` reaches `to`'s gRPC: a world may lead each link its own way.
+    fn dialled(&self, from: &str, to: &str) -> String {
+        let _ = from;
+        self.advertised(to)
+    }
     /// URL by which viewers reach its HTTP, without a path.
     fn url(&self, member: &str) -> String {
         format!("http://{}", self.http(member))
@@ -333,7 +338,7 @@ impl Arguments {
             .pair("http", addresses.http(&entry.name))
             .pair("advertise", &entry.grpc)
             .pair("config", &file.path)
-            .pair("control", addresses.advertised(names::CONTROL));
+            .pair("control", addresses.dialled(&entry.name, names::CONTROL));
         match &facts.record {
             Some(folder) => arguments.pair("record", folder),
             None => arguments,

@@ -165,9 +165,7 @@ fn a_broken_topology_is_not_reported_as_missing_too() {
 fn a_tier_of_nobody_is_refused_and_not_divided_by() {
     assert_eq!(
         refused("core, replicas: 3", "core, replicas: 0"),
-        [
-            "m.yaml: StreamTopology grove: spec.relays[0].replicas is 0; accepted is 1 to 10000"
-        ]
+        ["m.yaml: StreamTopology grove: spec.relays[0].replicas is 0; accepted is 1 to 10000"]
     );
 }
 

@@ -30,7 +30,7 @@ impl<'a> Configs<'a> {
     pub(super) fn of_server(&self, server: &Server) -> v1::Config {
         v1::Config {
             contents: server.contents.iter().map(content).collect(),
-            ..self.common()
+            ..self.common(&server.name)
         }
     }
 
@@ -41,13 +41,13 @@ impl<'a> Configs<'a> {
         };
         let parents = self.parents.get(name).into_iter().flatten();
         v1::Config {
-            parents: parents.map(|parent| self.peer(parent)).collect(),
+            parents: parents.map(|parent| self.peer(name, parent)).collect(),
             max_sessions,
-            ..self.common()
+            ..self.common(name)
         }
     }
 
-    fn common(&self) -> v1::Config {
+    fn common(&self, member: &str) -> v1::Config {
         let packaging = &self.topology.packaging;
         let selection = &self.topology.selection;
         v1::Config {
@@ -66,16 +66,17 @@ impl<'a> Configs<'a> {
                 .topology
                 .roots()
                 .members()
-                .map(|root| self.peer(&root))
+                .map(|root| self.peer(member, &root))
                 .collect(),
             ..Default::default()
         }
     }
 
-    fn peer(&self, name: &str) -> v1::Peer {
+    /// `name` as `member` reaches it.
+    fn peer(&self, member: &str, name: &str) -> v1::Peer {
         v1::Peer {
             name: name.to_owned(),
-            uri: self.facts.addresses.advertised(name),
+            uri: self.facts.addresses.dialled(member, name),
         }
     }
 }

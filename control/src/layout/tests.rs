@@ -175,3 +175,35 @@ fn a_recording_run_says_so_to_every_member_but_control() {
         assert_eq!(told, member.role != Role::Control, "{}", member.name);
     }
 }
+
+/// Every link by a way of its own.
+struct Detoured;
+
+impl Addresses for Detoured {
+    fn grpc(&self, member: &str) -> String {
+        Fixed.grpc(member)
+    }
+
+    fn http(&self, member: &str) -> String {
+        Fixed.http(member)
+    }
+
+    fn dialled(&self, from: &str, to: &str) -> String {
+        format!("http://{from}-to-{to}.test:3")
+    }
+}
+
+#[test]
+fn every_uri_in_a_configuration_is_the_one_that_its_member_dials() {
+    let (topology, servers) = example("campus.yaml");
+    let facts = Facts {
+        addresses: &Detoured,
+        ..facts(&servers)
+    };
+    for (member, config) in configs(&build(&topology, &servers, &facts).unwrap()) {
+        for peer in config.parents.iter().chain(&config.roots) {
+            let expected = format!("http://{member}-to-{}.test:3", peer.name);
+            assert_eq!(peer.uri, expected, "{member}");
+        }
+    }
+}
