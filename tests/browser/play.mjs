@@ -1,9 +1,10 @@
 /**
  * Plays a stream on a Banyan page in headless Chromium and judges it.
  *
- *   node play.mjs --page URL [--stream NAME] [--for 15] [--within 90] --out DIR [--json]
+ *   node play.mjs --page URL [--stream NAME] [--for 15] [--within 90] --out DIR [--json] [--follow]
  *
- * Prints one line (JSON with --json), writes screenshots to DIR, and exits 0 when
+ * Prints one line (JSON with --json), with --follow before it a line of JSON for
+ * every second played (`played_s`, `edge`), writes screenshots to DIR, and exits 0 when
  * it played, 1 when it did not, 3 (INCONCLUSIVE) when the machine was too busy to
  * tell, 64 for bad arguments.
  */
@@ -15,7 +16,7 @@ import { findBrowser, launch } from "./browser.mjs";
 import { Canary } from "./canary.mjs";
 import { install, judge, SAMPLE_MS, verdict } from "./sampler.mjs";
 
-const USAGE = "usage: node play.mjs --page URL [--stream NAME] [--for SECONDS] [--within SECONDS] --out DIR [--json]";
+const USAGE = "usage: node play.mjs --page URL [--stream NAME] [--for SECONDS] [--within SECONDS] --out DIR [--json] [--follow]";
 
 function options() {
   try {
@@ -27,6 +28,7 @@ function options() {
         within: { type: "string", default: "90" },
         out: { type: "string" },
         json: { type: "boolean", default: false },
+        follow: { type: "boolean", default: false },
       },
     });
     const wanted = Number(values.for);
@@ -84,13 +86,18 @@ async function choose(page, stream, timeout) {
   return name;
 }
 
-async function watch(page, wanted, deadline) {
+async function watch(page, { wanted, follow }, deadline) {
+  let told = 0;
   for (;;) {
     const record = await page.evaluate(() => {
       const { first, last, jumps, samples } = window.__record;
       return { first, last, jumps, samples, stats: window.__banyan?.stats() ?? null };
     });
     const figures = judge(record);
+    if (follow && figures.played_s >= told + 1) {
+      told = Math.floor(figures.played_s);
+      console.log(JSON.stringify({ played_s: figures.played_s, edge: record.stats?.edge ?? null }));
+    }
     if (figures.played_s >= wanted || performance.now() >= deadline) return { figures, stats: record.stats };
     await page.waitForTimeout(SAMPLE_MS);
   }
@@ -124,7 +131,7 @@ async function run(settings, executable) {
     try {
       await page.goto(addressOf(settings), { timeout: limit });
       stream = await choose(page, settings.stream, Math.max(1, limit - (performance.now() - start)));
-      outcome = await watch(page, settings.wanted, start + limit);
+      outcome = await watch(page, settings, start + limit);
     } catch (error) {
       heard.errors.push(`run: ${error.message.split("\n")[0]}`);
     }
