@@ -27,7 +27,10 @@ use crate::record::Recorder;
 use crate::track::{Key, Track};
 use crate::upstream::Tuning;
 
+use switches::Switches;
+
 mod report;
+mod switches;
 mod tree;
 mod viewers;
 
@@ -89,6 +92,7 @@ pub struct Core {
     /// Peers whose catalogue could not be had at the last attempt.
     down: Mutex<BTreeSet<String>>,
     origins: Mutex<Origins>,
+    switches: Mutex<Switches>,
     links: Mutex<HashMap<(String, String), Arc<dyn Link>>>,
     tasks: TaskTracker,
     held: AtomicUsize,
@@ -117,6 +121,7 @@ impl Core {
             connected_since: Mutex::default(),
             down: Mutex::default(),
             origins: Mutex::new(Origins::new(&options.config)),
+            switches: Mutex::default(),
             links: Mutex::default(),
             tasks: TaskTracker::new(),
             held: AtomicUsize::new(0),

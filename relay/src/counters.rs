@@ -33,7 +33,6 @@ pub(crate) struct Counters {
     pub(crate) hash_mismatches: Counter,
     pub(crate) gaps: Counter,
     pub(crate) evictions: Counter,
-    pub(crate) parent_switches: Counter,
     pub(crate) beats_refused: Counter,
     pub(crate) offers_refused: Counter,
     pub(crate) messages_refused: Counter,
@@ -43,7 +42,7 @@ pub(crate) struct Counters {
 
 impl Counters {
     pub(crate) fn write(&self, text: &mut String) {
-        let table: [(&str, &str, &Counter); 15] = [
+        let table: [(&str, &str, &Counter); 14] = [
             ("chunks_in", "Chunks received from parents", &self.chunks_in),
             (
                 "bytes_in",
@@ -76,11 +75,6 @@ impl Counters {
                 "evictions",
                 "Segments evicted for the memory budget",
                 &self.evictions,
-            ),
-            (
-                "parent_switches",
-                "Moves of a track to another parent",
-                &self.parent_switches,
             ),
             (
                 "beats_refused",

@@ -66,6 +66,8 @@ struct Left {
     parent: String,
     cause: Cause,
     silence: Duration,
+    /// How long it might have been silent.
+    budget: Duration,
     at: Instant,
 }
 
@@ -186,7 +188,7 @@ impl Driver {
         let cause = match status.code() {
             Code::FailedPrecondition => Cause::Disagreement,
             Code::OutOfRange | Code::NotFound => Cause::NotHere,
-            _ => Cause::Connection,
+            _ => Cause::ConnectionLost,
         };
         tracing::debug!(
             stream = self.track.key.stream,
@@ -224,7 +226,7 @@ impl Driver {
                 "parent not joined"
             );
         }
-        if cause == Cause::Silence {
+        if cause == Cause::HopSilent {
             // Its connection may be half open: the next call dials anew.
             self.core.forget_link(&parent);
         }
@@ -241,6 +243,7 @@ impl Driver {
                 parent,
                 cause,
                 silence,
+                budget: self.machine.budget(),
                 at: now,
             });
         }

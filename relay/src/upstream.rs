@@ -14,54 +14,14 @@ use std::time::Duration;
 
 use crate::clock::Instant;
 
+mod cause;
 mod parents;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use cause::Cause;
 use parents::Parents;
 pub use parents::Tuning;
-
-/// Why a parent was left, or not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Cause {
-    /// The call or the connection failed.
-    Connection,
-    /// Nothing came for longer than the budget.
-    Silence,
-    /// Our own name is in its path.
-    Loop,
-    /// It has been repairing for too long.
-    ParentRepairing,
-    /// It said that it leaves.
-    GoAway,
-    /// It holds another run, or other bytes under our names.
-    Disagreement,
-    /// It is too far behind, or does not know the stream.
-    NotHere,
-    /// It answers, but did not describe the track in time.
-    Unready,
-    /// It broke the order of positions.
-    Protocol,
-    /// A better parent has come back.
-    Preferred,
-}
-
-impl Cause {
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Cause::Connection => "connection",
-            Cause::Silence => "silence",
-            Cause::Loop => "loop",
-            Cause::ParentRepairing => "parent-repairing",
-            Cause::GoAway => "go-away",
-            Cause::Disagreement => "disagreement",
-            Cause::NotHere => "not-here",
-            Cause::Unready => "unready",
-            Cause::Protocol => "protocol",
-            Cause::Preferred => "preferred",
-        }
-    }
-}
 
 /// What the shell should do now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,6 +133,11 @@ impl Upstream {
         now.saturating_duration_since(self.last_message)
     }
 
+    /// How long the hop might be silent since its last message; kept until the next subscription.
+    pub(crate) fn budget(&self) -> Duration {
+        self.deadline.saturating_duration_since(self.last_message)
+    }
+
     /// What this member tells its children: the path through it, and its state.
     pub(crate) fn told(&self, now: Instant) -> Told {
         let mut path = match self.state {
@@ -218,7 +183,7 @@ impl Upstream {
     /// The parent told of its path. True when our own telling changes.
     pub(crate) fn on_told(&mut self, told: Told) -> bool {
         if told.path.contains(&self.me) {
-            self.leaving = Some(Cause::Loop);
+            self.leaving = Some(Cause::PathLoop);
         } else if let Flow::Repairing { since } = told.flow
             && since > self.tuning.repair_limit
         {
@@ -248,7 +213,7 @@ impl Upstream {
 
     /// A parent tried beside the current one did not work out.
     pub(crate) fn on_candidate_failed(&mut self, parent: &str, now: Instant) {
-        self.parents.failed(parent, Cause::Connection, now);
+        self.parents.failed(parent, Cause::ConnectionLost, now);
     }
 
     /// The parent has not failed lately: it may be returned to.
@@ -275,7 +240,7 @@ impl Upstream {
                     self.judge_silence(now);
                 }
                 if let Some(cause) = self.leaving.take() {
-                    if cause == Cause::Silence {
+                    if cause == Cause::HopSilent {
                         self.parents.observe_gap(&parent, self.silence(now), now);
                     }
                     self.parents.failed(&parent, cause, now);
@@ -327,7 +292,7 @@ impl Upstream {
             self.extended = true;
             self.deadline = now + lateness.min(self.tuning.silence);
         } else {
-            self.leaving = Some(Cause::Silence);
+            self.leaving = Some(Cause::HopSilent);
         }
     }
 }

@@ -107,6 +107,7 @@ impl Core {
     pub(crate) fn metrics(&self) -> String {
         let mut text = String::new();
         self.counters.write(&mut text);
+        lock(&self.switches).write(&mut text);
         let gauge = |text: &mut String, name: &str, help: &str, value: u64| {
             // Writing into a String cannot fail.
             let _ = write!(
@@ -164,6 +165,7 @@ impl Core {
                 .collect(),
             offers,
             draining: status.draining,
+            switches: lock(&self.switches).newest(),
             ..Default::default()
         }
     }

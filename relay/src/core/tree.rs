@@ -9,6 +9,7 @@ use super::{Core, Role, lock};
 use crate::clock::Instant;
 use crate::library::CatalogView;
 use crate::origins::BeatError;
+use crate::upstream::Cause;
 
 /// Parents whose catalogue is followed: warm connections, the primary's and a backup's among them.
 const WARM_PARENTS: usize = 3;
@@ -54,12 +55,18 @@ impl Core {
             .collect()
     }
 
-    /// A better parent that has answered for long enough to return to: roots only.
-    pub(crate) fn preferred_parent(&self, stream: &str, current: &str) -> Option<v1::Peer> {
+    /// A better parent than `current` to move to gently, and why.
+    ///
+    /// A root: a root that ranks before it and has answered for long enough.
+    pub(crate) fn preferred_parent(
+        &self,
+        stream: &str,
+        current: &str,
+        now: Instant,
+    ) -> Option<(v1::Peer, Cause)> {
         if self.options.role != Role::Root {
             return None;
         }
-        let now = Instant::now();
         let stable = self.options.tuning.stable;
         let since = lock(&self.connected_since);
         self.roots_before(stream)
@@ -70,6 +77,7 @@ impl Core {
                     .get(&peer.name)
                     .is_some_and(|at| now.saturating_duration_since(*at) >= stable)
             })
+            .map(|peer| (peer, Cause::CarrierReturned))
     }
 
     pub(crate) fn is_origin(&self, name: &str) -> bool {

@@ -132,12 +132,14 @@ impl Driver {
         let (parent, cause) = match self.candidate.wanted {
             Some(cause) => {
                 self.rank();
-                (self.machine.candidate(now), cause)
+                (self.machine.candidate(now), Some(cause))
             }
             None => {
-                let preferred = self.core.preferred_parent(stream, &current);
-                let settled = preferred.filter(|peer| self.machine.is_settled(&peer.name, now));
-                (settled.map(|peer| peer.name), Cause::Preferred)
+                let preferred = self.core.preferred_parent(stream, &current, now);
+                preferred
+                    .filter(|(peer, _)| self.machine.is_settled(&peer.name, now))
+                    .map(|(peer, cause)| (peer.name, cause))
+                    .unzip()
             }
         };
         self.candidate.next_look = Some(now + LOOK_EVERY);
@@ -146,7 +148,7 @@ impl Driver {
             .parents_for(&self.track.key.stream)
             .into_iter()
             .find(|peer| Some(&peer.name) == parent.as_ref());
-        let Some(peer) = peer else {
+        let (Some(peer), Some(cause)) = (peer, cause) else {
             return now + LOOK_EVERY;
         };
         let request = request(&self.core, &self.track, &self.track.lock().store, false);
@@ -187,6 +189,7 @@ impl Driver {
             parent: left,
             cause: attempt.cause,
             silence: self.machine.silence(now),
+            budget: self.machine.budget(),
             at: now,
         });
         self.current = attempt.source;

@@ -136,7 +136,7 @@ impl Driver {
                         ?refusal,
                         "chunk out of order"
                     );
-                    self.machine.on_failure(Cause::Protocol);
+                    self.machine.on_failure(Cause::ProtocolError);
                 }
             }
         }
@@ -175,7 +175,7 @@ impl Driver {
         let parent = self.machine.parent().unwrap_or_default();
         if self.core.is_origin(parent) && self.core.has_other_source(&key.stream, parent) {
             // One content server took it back; another still holds it.
-            self.machine.on_failure(Cause::NotHere);
+            self.machine.on_failure(Cause::ContentGone);
             return;
         }
         tracing::info!(
@@ -221,7 +221,15 @@ impl Driver {
             reason = away.reason,
             "parent goes away"
         );
-        self.candidate.wanted(crate::upstream::Cause::GoAway);
+        let from_origin = self
+            .machine
+            .parent()
+            .is_some_and(|parent| self.core.is_origin(parent));
+        self.candidate.wanted(if from_origin {
+            Cause::Drained
+        } else {
+            Cause::GoAway
+        });
     }
 
     fn refuse_message(&mut self, what: &str) {
@@ -233,7 +241,7 @@ impl Driver {
             what,
             "message refused"
         );
-        self.machine.on_failure(Cause::Protocol);
+        self.machine.on_failure(Cause::ProtocolError);
     }
 
     /// The path is live: says so, once per subscription.
@@ -255,8 +263,8 @@ impl Driver {
             Some(left) if left.parent != parent => {
                 let cause = left.cause.label();
                 let gap_ms = left.silence.as_millis() as u64;
+                let budget_ms = left.budget.as_millis() as u64;
                 let repair_ms = now.saturating_duration_since(left.at).as_millis() as u64;
-                self.core.counters.parent_switches.inc();
                 tracing::info!(
                     stream = key.stream,
                     track = key.track,
@@ -264,12 +272,24 @@ impl Driver {
                     to = parent,
                     cause,
                     gap_ms,
+                    budget_ms,
                     repair_ms,
                     "parent_switched"
                 );
                 let facts = json!({
                     "from": left.parent, "to": parent, "cause": cause,
-                    "gap_ms": gap_ms, "repair_ms": repair_ms,
+                    "gap_ms": gap_ms, "budget_ms": budget_ms, "repair_ms": repair_ms,
+                });
+                self.core.switched(v1::Switch {
+                    stream: key.stream.clone(),
+                    track: key.track.clone(),
+                    origin: origin || self.core.is_origin(&left.parent),
+                    from: left.parent,
+                    to: parent,
+                    cause: cause.to_owned(),
+                    gap_ms: gap_ms as u32,
+                    repair_ms: repair_ms as u32,
+                    ..Default::default()
                 });
                 self.core.event("parent_switched", key, facts.clone());
                 if origin {

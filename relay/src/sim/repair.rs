@@ -69,7 +69,7 @@ async fn a_killed_parent_costs_nothing() {
         assert_unbroken(&overlay, &EDGES);
         let switches = overlay.events("edge-0", "parent_switched");
         assert_eq!(switches.len(), 1);
-        assert_eq!(switches[0]["cause"], "connection");
+        assert_eq!(switches[0]["cause"], "ConnectionLost");
         assert_eq!(overlay.parent("edge-0"), "mid-1");
         assert!(longest_pause(&overlay, "edge-0", fault) < Duration::from_millis(600));
     }
@@ -85,8 +85,15 @@ async fn a_frozen_parent_is_left_for_its_silence() {
         assert_unbroken(&overlay, &EDGES);
         let switches = overlay.events("edge-0", "parent_switched");
         assert_eq!(switches.len(), 1, "{switches:?}");
-        assert_eq!(switches[0]["cause"], "silence");
-        assert!(switches[0]["gap_ms"].as_u64().unwrap() >= 300);
+        assert_eq!(switches[0]["cause"], "HopSilent");
+        let ms = |field: &str| switches[0][field].as_u64().unwrap();
+        assert!(ms("budget_ms") >= 300 && ms("gap_ms") >= ms("budget_ms"));
+        let reported = overlay.members["edge-0"].report(1).switches;
+        assert_eq!(reported.len(), 1);
+        assert_eq!(
+            (reported[0].from.as_str(), reported[0].cause.as_str()),
+            ("mid-0", "HopSilent")
+        );
         assert!(longest_pause(&overlay, "edge-0", fault) < Duration::from_millis(900));
     }
 }
@@ -116,7 +123,7 @@ async fn a_returned_carrier_is_joined_again_once_it_is_stable() {
     pass(Duration::from_secs(12)).await;
     assert_eq!(overlay.parent(&roots[1]), roots[0]);
     let switches = overlay.events(&roots[1], "parent_switched");
-    assert_eq!(switches.last().unwrap()["cause"], "preferred");
+    assert_eq!(switches.last().unwrap()["cause"], "CarrierReturned");
     assert_unbroken(&overlay, &EDGES);
 }
 
@@ -164,7 +171,7 @@ async fn a_draining_parent_is_left_before_it_goes() {
     pass(Duration::from_millis(500)).await;
     assert_eq!(overlay.parent("edge-0"), "mid-1");
     let switches = overlay.events("edge-0", "parent_switched");
-    assert_eq!(switches[0]["cause"], "go-away");
+    assert_eq!(switches[0]["cause"], "GoAway");
     overlay.kill("mid-0");
     pass(Duration::from_secs(5)).await;
     // The new link may carry what the old one carried too; the store refuses it.

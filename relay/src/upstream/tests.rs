@@ -41,7 +41,10 @@ fn a_silent_hop_is_left_at_its_budget_and_not_before() {
     let start = Instant::now();
     let mut machine = flowing(&["mid-0", "mid-1"], start);
     assert_eq!(machine.poll(start + MS(299)), Order::Wait(start + MS(300)));
-    assert_eq!(machine.poll(start + MS(300)), left("mid-0", Cause::Silence));
+    assert_eq!(
+        machine.poll(start + MS(300)),
+        left("mid-0", Cause::HopSilent)
+    );
     assert_eq!(machine.poll(start + MS(300)), subscribe("mid-1"));
 }
 
@@ -59,7 +62,10 @@ fn a_late_timer_extends_the_deadline_by_its_lateness_once() {
     let mut machine = flowing(&["mid-0", "mid-1"], start);
     // This process slept until 450: the parent may have sent all the while.
     assert_eq!(machine.poll(start + MS(450)), Order::Wait(start + MS(600)));
-    assert_eq!(machine.poll(start + MS(600)), left("mid-0", Cause::Silence));
+    assert_eq!(
+        machine.poll(start + MS(600)),
+        left("mid-0", Cause::HopSilent)
+    );
     let mut machine = flowing(&["mid-0", "mid-1"], start);
     machine.poll(start + MS(450));
     machine.on_message(start + MS(451));
@@ -76,7 +82,10 @@ fn the_first_message_may_take_longer_than_the_others() {
     let mut machine = machine(&["mid-0", "mid-1"], start);
     assert_eq!(machine.poll(start), subscribe("mid-0"));
     assert_eq!(machine.poll(start + MS(499)), Order::Wait(start + MS(500)));
-    assert_eq!(machine.poll(start + MS(500)), left("mid-0", Cause::Silence));
+    assert_eq!(
+        machine.poll(start + MS(500)),
+        left("mid-0", Cause::HopSilent)
+    );
 }
 
 #[test]
@@ -91,7 +100,7 @@ fn our_own_name_in_the_path_is_left_at_once() {
     assert_eq!(machine.told(start).path, ["lisbon", "mid-0", "edge-7"]);
     assert!(!machine.on_told(told(&["lisbon", "mid-0"], Flow::Flowing)));
     machine.on_told(told(&["lisbon", "edge-7", "mid-0"], Flow::Flowing));
-    assert_eq!(machine.poll(start), left("mid-0", Cause::Loop));
+    assert_eq!(machine.poll(start), left("mid-0", Cause::PathLoop));
 }
 
 #[test]
@@ -121,8 +130,8 @@ fn a_failed_round_is_said_once_and_the_next_waits_for_the_backoff() {
     let mut machine = machine(&["mid-0", "mid-1"], start);
     for parent in ["mid-0", "mid-1"] {
         assert_eq!(machine.poll(start), subscribe(parent));
-        machine.on_failure(Cause::Connection);
-        assert_eq!(machine.poll(start), left(parent, Cause::Connection));
+        machine.on_failure(Cause::ConnectionLost);
+        assert_eq!(machine.poll(start), left(parent, Cause::ConnectionLost));
     }
     assert_eq!(machine.poll(start), Order::Exhausted);
     let Order::Wait(until) = machine.poll(start) else {
@@ -139,7 +148,7 @@ fn backoff_grows_to_its_bound_and_success_forgets_it() {
     let mut waits = Vec::new();
     for _ in 0..10 {
         assert_eq!(machine.poll(now), subscribe("mid-0"));
-        machine.on_failure(Cause::Connection);
+        machine.on_failure(Cause::ConnectionLost);
         loop {
             match machine.poll(now) {
                 Order::Wait(until) => {
@@ -155,7 +164,7 @@ fn backoff_grows_to_its_bound_and_success_forgets_it() {
     assert!(waits[0] < MS(151) && waits[9] >= MS(5000) && waits[9] <= MS(7500));
     assert_eq!(machine.poll(now), subscribe("mid-0"));
     machine.on_flowing(now);
-    machine.on_failure(Cause::Connection);
+    machine.on_failure(Cause::ConnectionLost);
     assert!(matches!(machine.poll(now), Order::Leave { .. }));
     assert_eq!(machine.poll(now), Order::Exhausted);
     let Order::Wait(until) = machine.poll(now) else {
@@ -168,14 +177,14 @@ fn backoff_grows_to_its_bound_and_success_forgets_it() {
 fn one_that_disagrees_is_joined_afresh_only_when_nobody_agrees() {
     let start = Instant::now();
     let mut machine = flowing(&["mid-0", "mid-1", "mid-2"], start);
-    machine.on_failure(Cause::Connection);
+    machine.on_failure(Cause::ConnectionLost);
     machine.poll(start);
     for parent in ["mid-1", "mid-2"] {
         assert_eq!(machine.poll(start), subscribe(parent));
         machine.on_failure(if parent == "mid-1" {
             Cause::Disagreement
         } else {
-            Cause::Connection
+            Cause::ConnectionLost
         });
         machine.poll(start);
     }
@@ -192,7 +201,7 @@ fn one_that_disagrees_is_joined_afresh_only_when_nobody_agrees() {
 fn a_new_ranking_keeps_what_is_known_of_a_parent() {
     let start = Instant::now();
     let mut machine = flowing(&["mid-0", "mid-1"], start);
-    machine.on_failure(Cause::Connection);
+    machine.on_failure(Cause::ConnectionLost);
     machine.poll(start);
     machine.rank(["mid-0".to_owned(), "mid-2".to_owned()]);
     assert_eq!(machine.poll(start), subscribe("mid-2"));
@@ -223,7 +232,7 @@ fn a_parent_that_failed_is_not_returned_to_before_it_has_settled() {
     let start = Instant::now();
     let mut machine = flowing(&["mid-0", "mid-1"], start);
     assert!(machine.is_settled("mid-0", start));
-    machine.on_failure(Cause::Connection);
+    machine.on_failure(Cause::ConnectionLost);
     machine.poll(start);
     assert!(!machine.is_settled("mid-0", start + MS(9_999)));
     assert!(machine.is_settled("mid-0", start + MS(10_000)));
