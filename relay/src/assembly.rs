@@ -74,6 +74,8 @@ impl Relay {
             hello,
             recorder: Arc::new(recorder),
             clock: Clock::system(),
+            #[cfg(test)]
+            frozen: None,
         });
         Ok(Relay {
             core,

@@ -74,6 +74,9 @@ pub struct Options {
     pub hello: Arc<dyn Fn() -> v1::Hello + Send + Sync>,
     pub recorder: Arc<Recorder>,
     pub clock: Clock,
+    /// True while the process of a simulation stands still.
+    #[cfg(test)]
+    pub(crate) frozen: Option<tokio::sync::watch::Receiver<bool>>,
 }
 
 pub struct Core {
@@ -155,6 +158,8 @@ impl Core {
     /// The one place that spawns; tasks end with the core.
     pub(crate) fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
         let shutdown = self.shutdown.clone();
+        #[cfg(test)]
+        let task = crate::testing::net::thawed(self.options.frozen.clone(), task);
         self.tasks.spawn(async move {
             tokio::select! {
                 biased;

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod late;
+mod links;
 mod refuse;
 mod repair;
 mod rogue;

@@ -77,6 +77,7 @@ pub(crate) fn options(member: &str, role: Role, config: v1::Config, net: &net::N
         hello: Arc::new(move || secret().hello(&name, "boot")),
         recorder: Arc::new(Recorder::memory(member)),
         clock: net.clock(),
+        frozen: Some(net.frozen(member)),
     }
 }
 

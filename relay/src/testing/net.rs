@@ -1,7 +1,8 @@
-//! Links in memory between members of one process: seeded delay, death, freezing, and a log of
-//! every chunk that crossed.
+//! Links in memory between members of one process: seeded delay, death, freezing, lost and slow
+//! directions, and a log of every chunk that crossed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -31,6 +32,32 @@ pub(crate) enum Health {
     Dead,
 }
 
+/// How what one member sends reaches another: one direction of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Way {
+    /// Nothing arrives, not even that the other end died; it waits in the sender's socket.
+    pub(crate) blocked: bool,
+    /// Every frame takes `delay` and up to `jitter` more; order is kept.
+    pub(crate) delay: Duration,
+    pub(crate) jitter: Duration,
+    /// Calls open when it grew are reset.
+    resets: u64,
+}
+
+impl Default for Way {
+    fn default() -> Way {
+        Way {
+            blocked: false,
+            delay: Duration::from_micros(500),
+            jitter: Duration::from_micros(4500),
+            resets: 0,
+        }
+    }
+}
+
+/// What a sender's socket holds of frames that do not arrive.
+const SOCKET: usize = 64;
+
 /// A chunk that crossed a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Crossed {
@@ -43,6 +70,8 @@ pub(crate) struct Crossed {
     pub(crate) part: u32,
     pub(crate) last: bool,
     pub(crate) fetched: bool,
+    /// Which call carried it.
+    pub(crate) call: u64,
 }
 
 #[derive(Clone)]
@@ -54,6 +83,10 @@ struct Inner {
     clock: Clock,
     rng: Mutex<StdRng>,
     members: Mutex<HashMap<String, Member>>,
+    /// By (from, to).
+    ways: Mutex<HashMap<(String, String), watch::Sender<Way>>>,
+    frozen: Mutex<HashMap<String, watch::Sender<bool>>>,
+    calls: AtomicU64,
     crossed: Mutex<Vec<Crossed>>,
     fetches: Mutex<Vec<(String, String, v1::FetchRequest)>>,
 }
@@ -109,6 +142,9 @@ impl Net {
                 clock,
                 rng: Mutex::new(StdRng::seed_from_u64(seed)),
                 members: Mutex::default(),
+                ways: Mutex::default(),
+                frozen: Mutex::default(),
+                calls: AtomicU64::new(0),
                 crossed: Mutex::default(),
                 fetches: Mutex::default(),
             }),
@@ -125,12 +161,72 @@ impl Net {
             health: watch::Sender::new(Health::Alive),
         };
         lock(&self.inner.members).insert(name.to_owned(), member);
+        self.set_frozen(name, false);
     }
 
     pub(crate) fn set_health(&self, name: &str, health: Health) {
         if let Some(member) = lock(&self.inner.members).get(name) {
             member.health.send_replace(health);
         }
+        self.set_frozen(name, health == Health::Frozen);
+    }
+
+    fn set_frozen(&self, name: &str, now: bool) {
+        let mut frozen = lock(&self.inner.frozen);
+        frozen.entry(name.to_owned()).or_default().send_replace(now);
+    }
+
+    /// True while a member is frozen: its own tasks stand still too, see [`thawed`].
+    pub(crate) fn frozen(&self, name: &str) -> watch::Receiver<bool> {
+        let mut frozen = lock(&self.inner.frozen);
+        frozen.entry(name.to_owned()).or_default().subscribe()
+    }
+
+    // ---- directions of links ------------------------------------------------------------------
+
+    fn change(&self, from: &str, to: &str, change: impl FnOnce(&mut Way)) {
+        let mut ways = lock(&self.inner.ways);
+        let way = ways.entry((from.to_owned(), to.to_owned())).or_default();
+        way.send_modify(change);
+    }
+
+    fn way(&self, from: &str, to: &str) -> watch::Receiver<Way> {
+        let mut ways = lock(&self.inner.ways);
+        let way = ways.entry((from.to_owned(), to.to_owned())).or_default();
+        way.subscribe()
+    }
+
+    /// Nothing that `from` sends reaches `to` any more, or it does again.
+    pub(crate) fn block(&self, from: &str, to: &str, blocked: bool) {
+        self.change(from, to, |way| way.blocked = blocked);
+    }
+
+    /// Both directions.
+    pub(crate) fn cut(&self, a: &str, b: &str, blocked: bool) {
+        self.block(a, b, blocked);
+        self.block(b, a, blocked);
+    }
+
+    /// Every call between the two fails, once.
+    pub(crate) fn reset(&self, a: &str, b: &str) {
+        self.change(a, b, |way| way.resets += 1);
+        self.change(b, a, |way| way.resets += 1);
+    }
+
+    /// What `from` sends takes `delay`, and up to `jitter` more.
+    pub(crate) fn slow(&self, from: &str, to: &str, delay: Duration, jitter: Duration) {
+        self.change(from, to, |way| (way.delay, way.jitter) = (delay, jitter));
+    }
+
+    /// As links are at first.
+    pub(crate) fn usual(&self, from: &str, to: &str) {
+        let Way { delay, jitter, .. } = Way::default();
+        self.slow(from, to, delay, jitter);
+    }
+
+    /// What `from` sends would reach `to` now.
+    pub(crate) fn carries(&self, from: &str, to: &str) -> bool {
+        !self.way(from, to).borrow().blocked
     }
 
     pub(crate) fn health(&self, name: &str) -> Option<Health> {
@@ -162,8 +258,31 @@ impl Net {
         Ok((member.service.clone(), member.health.subscribe()))
     }
 
-    fn delay(&self) -> Duration {
-        Duration::from_micros(lock(&self.inner.rng).random_range(500..5000))
+    fn delay(&self, way: &Way) -> Duration {
+        let jitter = (way.jitter.as_micros() as u64).max(1);
+        way.delay + Duration::from_micros(lock(&self.inner.rng).random_range(0..jitter))
+    }
+}
+
+/// Until what is watched is so, or nobody is there to change it.
+async fn until<T>(watched: &mut watch::Receiver<T>, so: impl FnMut(&T) -> bool) {
+    let _ = watched.wait_for(so).await;
+}
+
+/// Runs a task of a member that may be frozen: it stands still then, and finds its timers late.
+pub(crate) async fn thawed(frozen: Option<watch::Receiver<bool>>, task: impl Future<Output = ()>) {
+    let Some(mut frozen) = frozen else {
+        return task.await;
+    };
+    let mut freezing = frozen.clone();
+    let mut task = std::pin::pin!(task);
+    loop {
+        until(&mut frozen, |frozen| !frozen).await;
+        tokio::select! {
+            biased;
+            () = until(&mut freezing, |frozen| *frozen) => {}
+            () = &mut task => return,
+        }
     }
 }
 
@@ -200,38 +319,70 @@ impl MemoryLink {
         F: Future<Output = Result<FrameStream, Status>>,
     {
         let (service, mut health) = self.net.reach(&self.peer)?;
-        tokio::time::sleep(self.net.delay()).await;
-        alive(&mut health).await?;
-        let mut dying = health.clone();
+        let mut asking = self.net.way(&self.me, &self.peer);
+        let answering = self.net.way(&self.peer, &self.me);
+        let resets = answering.borrow().resets;
+        let delay = self.net.delay(&asking.borrow());
+        tokio::time::sleep(delay).await;
+        open(&mut asking).await;
+        alive(&mut health, &answering).await?;
         let frames = tokio::select! {
             biased;
-            error = dead(&mut dying) => return Err(error),
+            error = broken(health.clone(), answering.clone(), resets) => return Err(error),
             frames = call(service) => frames?,
         };
+        let call = self.net.inner.calls.fetch_add(1, Ordering::Relaxed);
         Ok(MemorySource {
             link: self,
+            call,
             frames,
             health,
+            way: answering,
+            resets,
             fetched,
-            under_way: None,
+            under_way: VecDeque::new(),
+            over: false,
         })
     }
 }
 
-async fn alive(health: &mut watch::Receiver<Health>) -> Result<(), Status> {
+/// Until the direction carries.
+async fn open(way: &mut watch::Receiver<Way>) {
+    until(way, |way| !way.blocked).await;
+}
+
+/// Until the member is not frozen; its death is told when word of it can arrive.
+async fn alive(
+    health: &mut watch::Receiver<Health>,
+    way: &watch::Receiver<Way>,
+) -> Result<(), Status> {
     let now = health
         .wait_for(|health| *health != Health::Frozen)
         .await
         .map(|health| *health);
     match now {
         Ok(Health::Alive) => Ok(()),
-        _ => Err(Status::unavailable("connection refused")),
+        _ => {
+            open(&mut way.clone()).await;
+            Err(Status::unavailable("connection refused"))
+        }
     }
 }
 
-async fn dead(health: &mut watch::Receiver<Health>) -> Status {
-    // A member that is replaced is dead as well.
-    let _ = health.wait_for(|health| *health == Health::Dead).await;
+/// Until the call is broken by the other end's death or a reset.
+async fn broken(
+    mut health: watch::Receiver<Health>,
+    way: watch::Receiver<Way>,
+    resets: u64,
+) -> Status {
+    let mut resetting = way.clone();
+    tokio::select! {
+        // A member that is replaced is dead as well.
+        () = until(&mut health, |health| *health == Health::Dead) => {
+            open(&mut way.clone()).await;
+        }
+        () = until(&mut resetting, |way| way.resets != resets) => {}
+    }
     Status::unavailable("connection reset")
 }
 
@@ -277,40 +428,65 @@ impl Link for MemoryLink {
 
 pub(crate) struct MemorySource {
     link: MemoryLink,
+    call: u64,
     frames: FrameStream,
     health: watch::Receiver<Health>,
+    way: watch::Receiver<Way>,
+    resets: u64,
     fetched: bool,
-    /// A frame on its way, and when it arrives.
-    under_way: Option<(Instant, Frame)>,
+    /// Frames on their way, and when they arrive.
+    under_way: VecDeque<(Instant, Result<Frame, Status>)>,
+    /// The sender says no more.
+    over: bool,
 }
 
 impl MemorySource {
     async fn frame(&mut self) -> Result<Option<Frame>, Status> {
-        alive(&mut self.health).await?;
-        let mut health = self.health.clone();
+        let broken = broken(self.health.clone(), self.way.clone(), self.resets);
         tokio::select! {
             biased;
-            error = dead(&mut health) => Err(error),
+            error = broken => Err(error),
             frame = self.arrive() => frame,
         }
     }
 
     async fn arrive(&mut self) -> Result<Option<Frame>, Status> {
-        if self.under_way.is_none() {
-            match self.frames.next().await {
-                None => return Ok(None),
-                Some(frame) => {
-                    let at = Instant::now() + self.link.net.delay();
-                    self.under_way = Some((at, frame?));
+        loop {
+            // Frozen meanwhile: it is still in the sender's socket.
+            alive(&mut self.health, &self.way).await?;
+            let due = self.under_way.front().map(|(at, _)| *at);
+            if due.is_none() && self.over {
+                return Ok(None);
+            }
+            let room = !self.over && self.under_way.len() < SOCKET;
+            let arriving = async {
+                match due {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
                 }
+                open(&mut self.way).await;
+            };
+            tokio::select! {
+                biased;
+                () = arriving => {
+                    // Frozen at the very moment: next time round.
+                    if *self.health.borrow() == Health::Alive
+                        && let Some((_, frame)) = self.under_way.pop_front()
+                    {
+                        return frame.map(Some);
+                    }
+                }
+                frame = self.frames.next(), if room => match frame {
+                    None => self.over = true,
+                    Some(frame) => {
+                        let way = *self.link.net.way(&self.link.peer, &self.link.me).borrow();
+                        let at = Instant::now() + self.link.net.delay(&way);
+                        let last = self.under_way.back().map_or(at, |(last, _)| *last);
+                        self.under_way.push_back((at.max(last), frame));
+                    }
+                },
             }
         }
-        if let Some((at, _)) = &self.under_way {
-            tokio::time::sleep_until(*at).await;
-        }
-        // Frozen meanwhile: it is still in the sender's socket.
-        alive(&mut self.health).await?;
-        Ok(self.under_way.take().map(|(_, frame)| frame))
     }
 
     fn log(&self, frame: &Frame) {
@@ -325,6 +501,7 @@ impl MemorySource {
                 part: chunk.head.part,
                 last: chunk.head.last_in_segment,
                 fetched: self.fetched,
+                call: self.call,
             });
         }
     }

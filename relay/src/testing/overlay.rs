@@ -219,7 +219,7 @@ async fn beats(core: Arc<Core>, net: Net, origins: Vec<String>) {
     loop {
         sequence += 1;
         for name in &origins {
-            if net.health(name) == Some(Health::Alive) {
+            if net.health(name) == Some(Health::Alive) && net.carries(name, core.member()) {
                 let beat = v1::Beat {
                     sequence,
                     endpoints: vec![format!("http://{name}:1")],
