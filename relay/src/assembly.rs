@@ -4,7 +4,6 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use banyan_proto::server::MediaServer;
@@ -20,14 +19,12 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::connector::Dialled;
 use crate::core::{Core, Options, Role};
+use crate::leave::{Manner, Orders, Steps, leave};
 use crate::record::Recorder;
 use crate::rendezvous::Listening;
 use crate::serve::Serving;
 use crate::upstream::Tuning;
 use crate::{attach, egress, follow};
-
-/// Children and viewers have this long to go elsewhere before their connections are cut.
-const DRAIN: Duration = Duration::from_millis(1500);
 
 /// A relay with its sockets bound and nothing running yet.
 pub struct Relay {
@@ -35,6 +32,7 @@ pub struct Relay {
     control: Option<String>,
     grpc: TcpListener,
     http: TcpListener,
+    manner: Manner,
     pub grpc_address: SocketAddr,
     pub http_address: SocketAddr,
 }
@@ -82,6 +80,7 @@ impl Relay {
             control: config.control,
             grpc,
             http,
+            manner: config.leave,
             grpc_address,
             http_address,
         })
@@ -91,19 +90,21 @@ impl Relay {
         &self.core
     }
 
-    /// Serves until `shutdown`, then drains. An essential part that ends early ends everything.
-    pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+    /// Serves until told to leave, by `orders` or by the control plane, then leaves in order. An
+    /// essential part that ends early ends everything.
+    pub async fn run(self, orders: impl Into<Orders>) -> anyhow::Result<()> {
+        let orders = orders.into();
         let Relay {
             core,
             control,
             grpc,
             http,
+            manner,
             grpc_address,
             http_address,
         } = self;
         let recording = CancellationToken::new();
-        let stop_grpc = CancellationToken::new();
-        let stop_http = CancellationToken::new();
+        let steps = Steps::default();
 
         start(&core, control);
         let recorder = {
@@ -111,12 +112,16 @@ impl Relay {
             tokio::spawn(async move { core.recorder().run(recording).await })
         };
         let mut parts: JoinSet<anyhow::Result<()>> = JoinSet::new();
-        parts.spawn(serve_grpc(core.clone(), grpc, stop_grpc.clone()));
+        parts.spawn(serve_grpc(core.clone(), grpc, steps.grpc.clone()));
         let options = egress::Options {
             serve_media: core.options.role == Role::Edge,
+            // Bounded by the drain, not here.
+            grace: manner.drain + egress::GRACE,
+            lame_duck: steps.lame_duck.clone(),
+            impatient: steps.impatient.clone(),
             ..egress::Options::default()
         };
-        let serving = egress::serve(core.library(), options, http, stop_http.clone());
+        let serving = egress::serve(core.library(), options, http, steps.http.clone());
         parts.spawn(async move { serving.await.context("http") });
         tracing::info!(
             member = core.member(),
@@ -127,17 +132,14 @@ impl Relay {
         );
 
         let ended = tokio::select! {
-            () = shutdown.cancelled() => None,
+            () = orders.given() => None,
+            () = core.asked_to_leave.cancelled() => None,
             ended = parts.join_next() => ended,
         };
-        core.drain();
-        stop_grpc.cancel();
-        stop_http.cancel();
-        let drained =
-            tokio::time::timeout(DRAIN, async { while parts.join_next().await.is_some() {} }).await;
-        if drained.is_err() {
-            tracing::info!(left = parts.len(), "drain is over; closing what is left");
-        }
+        leave(&core, &steps, manner, &orders, async {
+            while parts.join_next().await.is_some() {}
+        })
+        .await;
         core.stop().await;
         parts.shutdown().await;
         recording.cancel();

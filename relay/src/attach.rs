@@ -95,7 +95,7 @@ async fn attach(
                 }
                 Some(Some(attach_reply::Body::Drain(away))) => {
                     tracing::info!(reason = away.reason, "told to drain");
-                    core.drain();
+                    core.ask_to_leave();
                 }
                 Some(None) => {}
                 None => return Ok(()),

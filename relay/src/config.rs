@@ -2,15 +2,20 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use banyan_proto::transport;
 use banyan_proto::v1;
 use clap::{Parser, ValueEnum};
 
 use crate::core::Role;
+use crate::leave::Manner;
 
 /// Holds the newest two segments of a dozen tracks; less could not hold a window of anything.
 const SMALLEST_BUDGET: u64 = 16 << 20;
+
+/// Nobody waits longer for a member to leave.
+const LONGEST_LEAVE: Duration = Duration::from_secs(3600);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum RoleName {
@@ -50,6 +55,16 @@ pub struct Arguments {
     /// Media held in memory, over all tracks: bytes, or with KiB, MiB, GiB.
     #[arg(long, env = "BANYAN_MEMORY_BUDGET", default_value = "512MiB")]
     memory_budget: String,
+    /// How long to serve on, unready, when told to leave: such as 1s or 500ms.
+    #[arg(long, env = "BANYAN_LAME_DUCK", default_value = "1s")]
+    lame_duck: String,
+    /// How long children and viewers may take to go, from then on.
+    #[arg(long, env = "BANYAN_DRAIN_TIMEOUT", default_value = "10s")]
+    drain_timeout: String,
+    /// Media sent at most, to children and viewers together: bits per second, or with kbit, Mbit,
+    /// Gbit; rules over the configuration.
+    #[arg(long, env = "BANYAN_MAX_EGRESS")]
+    max_egress: Option<String>,
     /// Folder for records of every chunk received and every event.
     #[arg(long, env = "BANYAN_RECORD")]
     record: Option<PathBuf>,
@@ -68,6 +83,9 @@ pub struct Config {
     pub control: Option<String>,
     pub memory_budget: u64,
     pub record: Option<PathBuf>,
+    pub leave: Manner,
+    /// Bits per second; `None` = as configured.
+    pub max_egress: Option<u64>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -123,6 +141,18 @@ impl Arguments {
                 value: self.memory_budget,
                 accepted: "a size of at least 16MiB, such as 512MiB,",
             })?;
+        let leave = Manner {
+            lame_duck: duration("lame-duck time", self.lame_duck)?,
+            drain: duration("drain timeout", self.drain_timeout)?,
+        };
+        let max_egress = match self.max_egress {
+            Some(text) => Some(parse_bits(&text).ok_or(ConfigError::Value {
+                what: "egress limit",
+                value: text,
+                accepted: "a rate of at least 1 bit/s, such as 50Mbit,",
+            })?),
+            None => None,
+        };
         Ok(Config {
             member: self.member,
             role,
@@ -134,6 +164,8 @@ impl Arguments {
             control: self.control,
             memory_budget,
             record: self.record,
+            leave,
+            max_egress,
         })
     }
 }
@@ -202,6 +234,39 @@ fn check_name(what: &'static str, name: &str) -> Result<(), ConfigError> {
             accepted: "a name of 1 to 63 lower-case letters, digits and '-'",
         })
     }
+}
+
+fn duration(what: &'static str, text: String) -> Result<Duration, ConfigError> {
+    let units = [("ms", 1), ("s", 1000), ("m", 60_000)];
+    units
+        .iter()
+        .find_map(|(unit, ms)| {
+            text.strip_suffix(unit)?
+                .parse::<u64>()
+                .ok()?
+                .checked_mul(*ms)
+        })
+        .map(Duration::from_millis)
+        .filter(|duration| *duration <= LONGEST_LEAVE)
+        .ok_or(ConfigError::Value {
+            what,
+            value: text,
+            accepted: "a time of 0ms to 60m, such as 500ms or 10s,",
+        })
+}
+
+fn parse_bits(text: &str) -> Option<u64> {
+    let units = [
+        ("kbit", 1000),
+        ("Mbit", 1_000_000),
+        ("Gbit", 1_000_000_000),
+        ("", 1),
+    ];
+    let (digits, factor) = units
+        .iter()
+        .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)))?;
+    let bits = digits.trim().parse::<u64>().ok()?.checked_mul(factor)?;
+    (bits > 0).then_some(bits)
 }
 
 fn parse_bytes(text: &str) -> Option<u64> {
@@ -277,6 +342,14 @@ mod tests {
             ),
             (GOOD, &["--memory-budget", "3KiB"], &["3KiB", "16MiB"]),
             (GOOD, &["--control", "nowhere"], &["nowhere"]),
+            (
+                GOOD,
+                &["--lame-duck", "3"],
+                &["lame-duck", "\"3\"", "500ms"],
+            ),
+            (GOOD, &["--drain-timeout", "61m"], &["61m", "60m"]),
+            (GOOD, &["--max-egress", "0Mbit"], &["0Mbit", "50Mbit"]),
+            (GOOD, &["--max-egress", "fast"], &["fast", "50Mbit"]),
         ] {
             let error = resolve(json, more).unwrap_err();
             for part in parts {

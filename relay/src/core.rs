@@ -91,7 +91,7 @@ pub struct Core {
     catalog: watch::Sender<Arc<CatalogView>>,
     sources: Mutex<Sources>,
     /// When each source's catalogue was last connected, for a root's return to a better one.
-    connected_since: Mutex<BTreeMap<String, Instant>>,
+    pub(crate) connected_since: Mutex<BTreeMap<String, Instant>>,
     /// Peers whose catalogue could not be had at the last attempt.
     down: Mutex<BTreeSet<String>>,
     origins: Mutex<Origins>,
@@ -102,6 +102,10 @@ pub struct Core {
     stamps: AtomicU64,
     sessions: AtomicU32,
     draining: watch::Sender<bool>,
+    /// The steps of leaving that [`crate::leave`] takes.
+    pub(crate) asked_to_leave: CancellationToken,
+    pub(crate) unready: CancellationToken,
+    pub(crate) catalogs_closed: CancellationToken,
     configured: watch::Sender<bool>,
 }
 
@@ -131,6 +135,9 @@ impl Core {
             stamps: AtomicU64::new(0),
             sessions: AtomicU32::new(0),
             draining: watch::Sender::new(false),
+            asked_to_leave: CancellationToken::new(),
+            unready: CancellationToken::new(),
+            catalogs_closed: CancellationToken::new(),
             configured: watch::Sender::new(true),
             options,
         })
@@ -197,7 +204,7 @@ impl Core {
     // ---- life ---------------------------------------------------------------------------------
 
     pub(crate) fn ready(&self) -> bool {
-        *self.configured.borrow() && !self.is_draining()
+        *self.configured.borrow() && !self.is_leaving()
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -49,6 +49,11 @@ pub struct Options {
     pub serve_media: bool,
     /// How long responses may take to finish once shutdown began.
     pub grace: Duration,
+    /// Raised while this member still serves but is about to leave: connections close between
+    /// responses.
+    pub lame_duck: CancellationToken,
+    /// Raised when there is no time left: requests that wait for media are answered 503.
+    pub impatient: CancellationToken,
     pub(crate) limits: Limits,
 }
 
@@ -72,7 +77,7 @@ struct Egress<S> {
 
 /// Serves HTTP on `listener` until `shutdown`, then lets open responses finish.
 ///
-/// Requests that wait for media are answered 503 when shutdown begins, so that players ask another edge.
+/// Requests that wait for media wait on, until [`Options::impatient`].
 pub async fn serve<S: Source>(
     source: S,
     options: Options,
@@ -125,6 +130,8 @@ impl Default for Options {
         Self {
             serve_media: true,
             grace: GRACE,
+            lame_duck: CancellationToken::new(),
+            impatient: CancellationToken::new(),
             limits: Limits {
                 stall: STALL,
                 head: HEAD,
@@ -201,7 +208,7 @@ impl<S: Source> Egress<S> {
 }
 
 /// Players wait for a segment at most this long in practice; more would hold a drain for nothing.
-const GRACE: Duration = Duration::from_secs(5);
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
 /// MEDIA §8: a connection without progress for this long is closed.
 const STALL: Duration = Duration::from_secs(10);

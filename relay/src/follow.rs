@@ -102,7 +102,8 @@ async fn read(core: &Arc<Core>, peer: &v1::Peer, answered: &mut bool) -> Result<
         match body {
             Body::Snapshot(snapshot) => core.catalog_snapshot(&peer.name, snapshot.offers),
             Body::KeepAlive(_) => core.publish_catalog(),
-            Body::GoAway(_) | Body::Welcome(_) => {}
+            Body::GoAway(_) => core.peer_leaves(&peer.name),
+            Body::Welcome(_) => {}
         }
     }
     Ok(())

@@ -20,6 +20,7 @@ mod driver;
 pub mod egress;
 mod fetch;
 mod follow;
+pub mod leave;
 pub mod library;
 mod load;
 mod origins;

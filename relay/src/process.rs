@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::assembly::{Relay, secret};
 use crate::config::{Arguments, Config};
+use crate::leave::Orders;
 
 /// Bad configuration (`EX_USAGE`); a failed start is 1.
 const BAD_CONFIGURATION: u8 = 64;
@@ -16,7 +17,7 @@ const BAD_CONFIGURATION: u8 = 64;
 /// Set to 1 by whoever gives a pipe as standard input and wants no orphans.
 const EXIT_ON_STDIN_EOF: &str = "BANYAN_EXIT_ON_STDIN_EOF";
 
-/// Runs until SIGTERM or SIGINT.
+/// Runs until told to leave: SIGTERM gently; SIGINT, or a second signal, in a hurry.
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
@@ -60,21 +61,35 @@ async fn run(config: Config, secret: banyan_proto::trust::RunSecret) -> anyhow::
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let relay = Relay::bind(config, secret).await?;
-    let shutdown = CancellationToken::new();
+    let orders = Orders::default();
     let orphaned = CancellationToken::new();
     if std::env::var(EXIT_ON_STDIN_EOF).is_ok_and(|value| value == "1") {
         follow_parent(orphaned.clone());
     }
-    let running = relay.run(shutdown.clone());
+    let running = relay.run(orders.clone());
     tokio::pin!(running);
-    tokio::select! {
-        () = orphaned.cancelled() => tracing::info!("whoever started this has ended"),
-        ended = &mut running => return ended,
-        _ = terminate.recv() => tracing::info!("told to terminate"),
-        _ = interrupt.recv() => tracing::info!("interrupted"),
+    loop {
+        tokio::select! {
+            ended = &mut running => return ended,
+            () = orphaned.cancelled(), if !orders.hurry.is_cancelled() => {
+                tracing::info!("whoever started this has ended");
+                orders.hurry.cancel();
+            }
+            _ = terminate.recv() => {
+                if orders.leave.is_cancelled() {
+                    tracing::info!("told to terminate again: at once");
+                    orders.hurry.cancel();
+                } else {
+                    tracing::info!("told to terminate");
+                    orders.leave.cancel();
+                }
+            }
+            _ = interrupt.recv() => {
+                tracing::info!("interrupted");
+                orders.hurry.cancel();
+            }
+        }
     }
-    shutdown.cancel();
-    running.await
 }
 
 /// Ends this process with the one that holds the other end of its standard input. A thread, because

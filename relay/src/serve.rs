@@ -174,6 +174,9 @@ impl MediaService for Serving {
             .authenticator()
             .authenticate(request.hello.as_ref())
             .await?;
+        if self.core.is_draining() {
+            return Err(Status::unavailable("this member is leaving"));
+        }
         Ok(catalog::stream(self.core.clone()))
     }
 }

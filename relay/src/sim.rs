@@ -3,6 +3,7 @@
 mod bounds;
 mod late;
 mod links;
+mod leave;
 mod refuse;
 mod repair;
 mod rogue;

@@ -82,7 +82,7 @@ impl Core {
             boot_id: self.options.boot_id.clone(),
             uptime_ms: self.clock.uptime().as_millis() as u64,
             ready: self.ready(),
-            draining: self.is_draining(),
+            draining: self.is_leaving(),
             load: self.load(),
             parents,
             tracks,

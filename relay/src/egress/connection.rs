@@ -124,12 +124,17 @@ impl<S: Source> Egress<S> {
                 .keep_alive_timeout(limits.stall)
                 .serve_connection(TokioIo::new(Progress::new(io, limits.stall)), service)
         );
-        let mut stopping = false;
+        let (mut leaving, mut stopping) = (self.options.lame_duck.is_cancelled(), false);
         let mut watch = pin!(stall(&sending, limits.stall));
         loop {
             tokio::select! {
                 outcome = connection.as_mut() => return Ok(outcome?),
                 () = watch.as_mut() => return Err(Box::new(io::Error::from(io::ErrorKind::TimedOut))),
+                // One that was opened since knows no better and is served.
+                () = self.options.lame_duck.cancelled(), if !leaving => {
+                    leaving = true;
+                    connection.as_mut().graceful_shutdown();
+                }
                 () = self.shutdown.cancelled(), if !stopping => {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();

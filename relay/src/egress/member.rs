@@ -42,7 +42,7 @@ impl<S: Source> Egress<S> {
 
     /// Listening, configured and not draining; never the state of anything upstream.
     pub(crate) fn readiness(&self) -> Result<Entity, Refusal> {
-        if self.shutdown.is_cancelled() {
+        if self.shutdown.is_cancelled() || self.options.lame_duck.is_cancelled() {
             return Err(Refusal::unavailable("not ready: this member is stopping"));
         }
         if !self.source.ready() {

@@ -156,7 +156,7 @@ impl<S: Source> Egress<S> {
         })
     }
 
-    /// Bounds a wait by three target durations, and by this member's own end.
+    /// Bounds a wait by three target durations, and by the end of this member's own patience.
     async fn wait<T>(
         &self,
         offer: &v1::Offer,
@@ -165,7 +165,7 @@ impl<S: Source> Egress<S> {
         tokio::select! {
             biased;
             outcome = wanted => outcome.map_err(Failure::Library),
-            () = self.shutdown.cancelled() => Err(Failure::Draining),
+            () = self.options.impatient.cancelled() => Err(Failure::Draining),
             () = tokio::time::sleep(patience(offer)) => Err(Failure::Late(patience(offer))),
         }
     }

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use banyan_media::name::Resource;
-use http::{Method, Request, Response, StatusCode};
+use http::header::{self, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 
 use super::Egress;
@@ -23,6 +24,7 @@ impl<S: Source> Egress<S> {
         let (head, _) = request.into_parts();
         let target = Target::of(head.uri.path(), self.options.serve_media);
         let kind = target.kind();
+        let version = head.version;
         let mut response = match head.method {
             Method::OPTIONS => preflight(),
             Method::GET | Method::HEAD => {
@@ -47,6 +49,11 @@ impl<S: Source> Egress<S> {
             )
             .respond(method, &head.headers),
         };
+        // HTTP/2 has its own word for it, and forbids this one.
+        if version < Version::HTTP_2 && self.options.lame_duck.is_cancelled() {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
         self.metrics.answered(kind, response.status().as_u16());
         self.source
             .report_egress(response.body().size_hint().lower());

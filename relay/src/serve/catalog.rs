@@ -48,13 +48,12 @@ impl Reader {
             if let Some(frame) = self.queue.pop_front() {
                 return Some(frame);
             }
-            if self.told_drain {
-                return None;
-            }
             let shutdown = self.core.shutdown.clone();
+            let closed = self.core.catalogs_closed.clone();
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return None,
+                () = closed.cancelled() => return None,
                 changed = self.view.changed() => {
                     changed.ok()?;
                     let view = self.view.borrow_and_update().clone();
@@ -62,7 +61,8 @@ impl Reader {
                         self.queue.push_back(Frame::catalog(snapshot(&view)));
                     }
                 }
-                drain = self.draining.wait_for(|draining| *draining) => {
+                // Told once; a child that has no other parent goes on reading.
+                drain = self.draining.wait_for(|draining| *draining), if !self.told_drain => {
                     drain.ok()?;
                     self.told_drain = true;
                     self.queue.push_back(Frame::catalog(Body::GoAway(v1::GoAway {

@@ -31,6 +31,8 @@ async fn relay(member: &str, role: Role, dynamic: v1::Config) -> Relay {
         control: None,
         memory_budget: 64 << 20,
         record: None,
+        leave: crate::leave::Manner::default(),
+        max_egress: None,
     };
     Relay::bind(config, secret()).await.unwrap()
 }
@@ -157,5 +159,7 @@ fn config_of(http: std::net::SocketAddr) -> Config {
         control: None,
         memory_budget: 64 << 20,
         record: None,
+        leave: crate::leave::Manner::default(),
+        max_egress: None,
     }
 }

@@ -203,7 +203,9 @@ async fn a_listener_serves_both_protocols_and_finishes_on_shutdown() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();
-    let served = tokio::spawn(serve(fake, Options::default(), listener, shutdown.clone()));
+    let options = Options::default();
+    let impatient = options.impatient.clone();
+    let served = tokio::spawn(serve(fake, options, listener, shutdown.clone()));
 
     let tcp = TcpStream::connect(address).await.unwrap();
     let (mut sender, driver) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
@@ -237,6 +239,7 @@ async fn a_listener_serves_both_protocols_and_finishes_on_shutdown() {
         .await
         .unwrap();
     shutdown.cancel();
+    impatient.cancel();
     let mut answer = String::new();
     tokio::time::timeout(Duration::from_secs(5), held.read_to_string(&mut answer))
         .await
@@ -255,4 +258,51 @@ async fn a_listener_serves_both_protocols_and_finishes_on_shutdown() {
         TcpStream::connect(address).await.is_err(),
         "the listener is closed"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lame_duck_serves_on_and_closes_between_responses() {
+    let fake = Fake::new().with_head("360p", 100);
+    let (options, shutdown) = (Options::default(), CancellationToken::new());
+    let lame_duck = options.lame_duck.clone();
+    let edge = Egress::new(fake.clone(), options, shutdown.clone());
+    let ask = |n| {
+        format!(
+            "GET {} HTTP/1.1\r\nhost: a\r\n\r\n",
+            segment_path("360p", n)
+        )
+    };
+    // One between two requests, one that waits for what comes next.
+    let (mut idle, idling) = connect(&edge, Protocol::Http1, 64 * 1024);
+    idle.write_all(ask(99).as_bytes()).await.unwrap();
+    assert!(!response(&mut idle).await.0.contains("connection: close"));
+    let (mut held, holding) = connect(&edge, Protocol::Http1, 64 * 1024);
+    held.write_all(ask(101).as_bytes()).await.unwrap();
+    tokio::task::yield_now().await;
+
+    lame_duck.cancel();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    idle.write_all(ask(100).as_bytes()).await.unwrap();
+    let (head, body) = response(&mut idle).await;
+    assert!(
+        head.starts_with("HTTP/1.1 200") && head.contains("connection: close"),
+        "{head}"
+    );
+    assert_eq!(body, segment_bytes(EPOCH + 100));
+    ended(idling).await;
+    let (mut new, newcomer) = connect(&edge, Protocol::Http1, 64 * 1024);
+    new.write_all(ask(100).as_bytes()).await.unwrap();
+    assert!(response(&mut new).await.0.starts_with("HTTP/1.1 200"));
+    ended(newcomer).await;
+
+    shutdown.cancel();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    fake.set_head("360p", 101, 2);
+    let (head, body) = response(&mut held).await;
+    assert!(
+        head.starts_with("HTTP/1.1 200") && head.contains("connection: close"),
+        "{head}"
+    );
+    assert_eq!(body, segment_bytes(EPOCH + 101));
+    ended(holding).await;
 }

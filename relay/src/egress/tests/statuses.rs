@@ -287,14 +287,16 @@ async fn withdrawal_while_a_request_waits_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn shutdown_releases_waiting_requests_and_readiness() {
+async fn the_end_of_patience_releases_waiting_requests() {
     let fake = Fake::new().with_head("360p", 100);
-    let shutdown = CancellationToken::new();
-    let edge = Egress::new(fake.clone(), Options::default(), shutdown.clone());
+    let (shutdown, options) = (CancellationToken::new(), Options::default());
+    let impatient = options.impatient.clone();
+    let edge = Egress::new(fake.clone(), options, shutdown.clone());
     assert_eq!(get(&edge, "/readyz").await.status, StatusCode::OK);
     let stop = async {
         tokio::task::yield_now().await;
         shutdown.cancel();
+        impatient.cancel();
     };
     let asked = Instant::now();
     let path = segment_path("360p", 101);
