@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -50,9 +51,30 @@ pub(crate) struct Serve {
     /// Folder for prepared assets; belongs to this server alone
     #[arg(long)]
     pub(crate) cache: PathBuf,
+    /// How long to serve on, unready, when told to leave: such as 1s or 500ms
+    #[arg(long, env = "BANYAN_LAME_DUCK", default_value = "1s", value_parser = duration)]
+    pub(crate) lame_duck: Duration,
+    /// How long children may take to go, from then on
+    #[arg(long, env = "BANYAN_DRAIN_TIMEOUT", default_value = "10s", value_parser = duration)]
+    pub(crate) drain_timeout: Duration,
     /// Folder to append <member>.events.jsonl to
     #[arg(long)]
     pub(crate) record: Option<PathBuf>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 1), ("s", 1000), ("m", 60_000)];
+    units
+        .iter()
+        .find_map(|(unit, ms)| {
+            text.strip_suffix(unit)?
+                .parse::<u64>()
+                .ok()?
+                .checked_mul(*ms)
+        })
+        .map(Duration::from_millis)
+        .filter(|duration| *duration <= Duration::from_secs(3600))
+        .ok_or_else(|| "0ms to 60m is accepted, such as 500ms or 10s".to_owned())
 }
 
 #[derive(Debug, Subcommand)]

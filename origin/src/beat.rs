@@ -33,6 +33,7 @@ pub(crate) struct Pulse {
     pub(crate) peers: Arc<Peers>,
     pub(crate) contents: watch::Receiver<BTreeMap<String, Status>>,
     pub(crate) load: watch::Receiver<v1::Load>,
+    pub(crate) draining: CancellationToken,
 }
 
 /// The roots being beaten to.
@@ -173,8 +174,14 @@ impl Heart {
         let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
+        let mut told = self.pulse.draining.is_cancelled();
         loop {
             tokio::select! {
+                // Roots hear of it at once, not with the next beat.
+                () = self.pulse.draining.cancelled(), if !told => {
+                    told = true;
+                    ticks.reset_immediately();
+                }
                 _ = ticks.tick() => {
                     if heard.elapsed() > SILENCE.max(self.interval * 4) {
                         return Err(tonic::Status::deadline_exceeded("the root has been silent"));
@@ -222,6 +229,7 @@ impl Heart {
             late_permille: measured.late_permille,
             clock_offset_us: measured.clock_offset_us,
             preparing: preparing.collect(),
+            draining: self.pulse.draining.is_cancelled(),
         }
     }
 

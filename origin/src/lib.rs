@@ -34,7 +34,7 @@ mod time;
 mod tone;
 
 pub use run::run;
-pub use server::{Options, Server, StartError};
+pub use server::{Manner, Options, Server, StartError};
 
 /// Sixteen random hexadecimal digits: a boot's identity.
 fn random_id() -> String {

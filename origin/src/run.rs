@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 use crate::args::{Command, EncodeAudio, Hidden, Serve};
 use crate::config;
 use crate::ffmpeg::audio::{self, AudioJob};
-use crate::server::{Options, Server, StartError};
+use crate::server::{Manner, Options, Server, StartError};
 
 /// Runs `banyan-origin` with this process's arguments.
 pub fn run() -> ExitCode {
@@ -54,6 +54,10 @@ fn start(serve: Serve) -> Result<(), StartError> {
         .with_writer(std::io::stderr)
         .with_ansi(terminal)
         .init();
+    let manner = Manner {
+        lame_duck: serve.lame_duck,
+        drain: serve.drain_timeout,
+    };
     let options = options(serve)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -64,11 +68,14 @@ fn start(serve: Serve) -> Result<(), StartError> {
             source,
         })?;
     let result = runtime.block_on(async {
-        let asked = stop_signals()?;
+        let (asked, hurry) = stop_signals()?;
         let server = Server::start(options).await?;
-        asked.cancelled().await;
-        tracing::info!("stopping");
-        server.stop().await;
+        tokio::select! {
+            () = asked.cancelled() => tracing::info!("told to terminate"),
+            () = hurry.cancelled() => tracing::info!("stopping"),
+            () = server.drained() => tracing::info!("told to drain"),
+        }
+        server.leave(manner, &hurry).await;
         Ok(())
     });
     // Preparation threads notice their stop within a picture; nothing on disk depends on waiting for them.
@@ -104,30 +111,42 @@ fn options(serve: Serve) -> Result<Options, StartError> {
     })
 }
 
-/// A token raised by SIGTERM, SIGINT, or the end of standard input where a parent asked for that.
-fn stop_signals() -> Result<CancellationToken, StartError> {
-    let asked = CancellationToken::new();
-    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
-        let mut stream = signal(kind).map_err(|source| StartError::Folder {
+/// A token raised by the first SIGTERM, and one raised by a second, by SIGINT, or by the end of standard input where a
+/// parent asked for that: then there is nobody left to be gentle to.
+fn stop_signals() -> Result<(CancellationToken, CancellationToken), StartError> {
+    let (asked, hurry) = (CancellationToken::new(), CancellationToken::new());
+    let catch = |kind| {
+        signal(kind).map_err(|source| StartError::Folder {
             what: "signal handler",
             path: "signals".into(),
             source,
-        })?;
-        let asked = asked.clone();
-        tokio::spawn(async move {
-            stream.recv().await;
-            asked.cancel();
-        });
-    }
+        })
+    };
+    let (mut terminate, mut interrupt) = (
+        catch(SignalKind::terminate())?,
+        catch(SignalKind::interrupt())?,
+    );
+    let (first, second) = (asked.clone(), hurry.clone());
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => first.cancel(),
+            _ = interrupt.recv() => return second.cancel(),
+        }
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        second.cancel();
+    });
     if std::env::var(EXIT_ON_STDIN_EOF).is_ok_and(|value| value == "1") {
-        let asked = asked.clone();
+        let hurry = hurry.clone();
         // A plain thread: tokio's standard input would hold up the runtime's end.
         std::thread::spawn(move || {
             let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
-            asked.cancel();
+            hurry.cancel();
         });
     }
-    Ok(asked)
+    Ok((asked, hurry))
 }
 
 fn encode_audio(job: EncodeAudio) -> ExitCode {

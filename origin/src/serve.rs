@@ -37,6 +37,9 @@ pub(crate) struct Service {
 impl MediaService for Service {
     async fn subscribe(&self, request: v1::SubscribeRequest) -> Result<FrameStream, Status> {
         let caller = self.trust.authenticate(request.hello.as_ref()).await?;
+        if self.leaving.is_cancelled() {
+            return Err(Status::unavailable("this content server is leaving"));
+        }
         let (channel, track) = self.find(&request.stream, &request.track)?;
         let from = match &request.from {
             Some(v1::subscribe_request::From::After(after)) => {

@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use banyan_proto::server::MediaServer;
@@ -65,6 +64,15 @@ pub struct Options {
     pub workers: Option<usize>,
     /// Channel time at start in Unix nanoseconds; `None` = the machine's clock. For tests.
     pub start_at: Option<u128>,
+}
+
+/// How long the steps of leaving take.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// Unready, and serving as before.
+    pub lame_duck: Duration,
+    /// From the go-away on, children have this long to go elsewhere.
+    pub drain: Duration,
 }
 
 /// Why a server did not start.
@@ -153,6 +161,7 @@ impl Server {
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
         let slots = Slots::new(workers);
         let boot_id = random_id();
+        let draining = CancellationToken::new();
         let peers = Peers::new(&options.member, &boot_id, options.secret.clone());
         let shared = Shared {
             member: options.member.clone(),
@@ -181,6 +190,7 @@ impl Server {
             peers: Arc::clone(&peers),
             contents: contents.statuses(),
             load: load.clone(),
+            draining: draining.clone(),
         };
         let beats = Arc::new(Beats::new(pulse, tracker.clone(), shutdown.clone()));
         let member = Arc::new(Member {
@@ -197,7 +207,7 @@ impl Server {
             traffic: Arc::clone(&traffic),
             beats: Arc::clone(&beats),
             load,
-            draining: AtomicBool::new(false),
+            draining,
         });
         let service = Service {
             member: options.member,
@@ -266,6 +276,29 @@ impl Server {
     /// `/api/member` as a value.
     pub fn status(&self) -> serde_json::Value {
         self.member.json()
+    }
+
+    /// Until this server is told to leave by its control plane.
+    pub async fn drained(&self) {
+        self.member.draining.cancelled().await;
+    }
+
+    /// Leaves in order: unready and serving on, then children told to go, then gone when nobody is
+    /// left or the drain is over. `hurry` cuts all of it short.
+    pub async fn leave(self, manner: Manner, hurry: &CancellationToken) {
+        // Beats say so from now on, and roots look elsewhere.
+        self.member.drain();
+        tokio::select! {
+            () = tokio::time::sleep(manner.lame_duck) => {}
+            () = hurry.cancelled() => return self.stop().await,
+        }
+        self.leaving.cancel();
+        tokio::select! {
+            () = self.quiet() => {}
+            () = tokio::time::sleep(manner.drain) => {}
+            () = hurry.cancelled() => {}
+        }
+        self.stop().await;
     }
 
     /// Unready, children told to go, then everything ended within a bound.

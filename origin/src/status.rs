@@ -1,12 +1,13 @@
 //! This member as others see it: `/api/member`, `/metrics` and reports to control are views of the same state.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use banyan_proto::trust::RunSecret;
 use banyan_proto::v1;
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::beat::{Beats, Link};
 use crate::catalog::Catalog;
@@ -30,7 +31,8 @@ pub(crate) struct Member {
     pub(crate) traffic: Arc<Traffic>,
     pub(crate) beats: Arc<Beats>,
     pub(crate) load: watch::Receiver<v1::Load>,
-    pub(crate) draining: AtomicBool,
+    /// Raised when this server is told to leave, by control or by its process.
+    pub(crate) draining: CancellationToken,
 }
 
 impl Member {
@@ -43,12 +45,12 @@ impl Member {
     }
 
     pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
+        self.draining.cancel();
     }
 
     /// Listening and configured, which it is from the start, and not draining. Never others' state.
     pub(crate) fn ready(&self) -> bool {
-        !self.draining.load(Ordering::Acquire)
+        !self.draining.is_cancelled()
     }
 
     pub(crate) fn report(&self, sequence: u64) -> v1::Report {

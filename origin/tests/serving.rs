@@ -5,6 +5,7 @@
 #[path = "support/world.rs"]
 mod support;
 
+use banyan_origin::Manner;
 use banyan_proto::v1::{self, media_message::Body, subscribe_request::From};
 use sha2::{Digest, Sha256};
 use support::*;
@@ -434,15 +435,35 @@ async fn the_catalogue_describes_every_track_and_a_stop_says_go_away() {
         ("mp4a.40.2", 48_000, 2)
     );
 
+    // Told to leave: it says so, serves on until its child has gone, and takes nobody new.
     let mut media = running.subscribe("garden", "90p", live()).await.unwrap();
-    let reading = tokio::spawn(async move { receive(&mut media, |_| false).await });
-    running.server.stop().await;
-    let got = reading.await.unwrap().unwrap();
-    assert!(
-        matches!(got.messages.last(), Some(Body::GoAway(_))),
-        "{:?}",
-        got.messages.last()
-    );
+    let (client, server) = (running.client.clone(), running.server);
+    let reading = tokio::spawn(async move {
+        let told = |r: &Received| r.messages.iter().any(|m| matches!(m, Body::GoAway(_)));
+        let got = receive(&mut media, told).await.unwrap();
+        assert!(told(&got), "{:?}", got.messages.last());
+        let new = client
+            .subscribe(subscribe_request("garden", "90p", live()))
+            .await;
+        let refused = new.err().unwrap();
+        assert_eq!(refused.code(), Code::Unavailable);
+        assert!(refused.message().contains("leaving"), "{refused}");
+        receive(&mut media, |r| r.chunks.len() == 4)
+            .await
+            .unwrap()
+            .chunks
+            .len()
+    });
+    let manner = Manner {
+        lame_duck: std::time::Duration::from_millis(300),
+        drain: BOUND,
+    };
+    let began = std::time::Instant::now();
+    let hurry = tokio_util::sync::CancellationToken::new();
+    let leaving = tokio::spawn(async move { server.leave(manner, &hurry).await });
+    assert_eq!(reading.await.unwrap(), 4);
+    leaving.await.unwrap();
+    assert!(began.elapsed() < BOUND / 2, "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -80,7 +80,14 @@ pub struct Local {
 }
 
 struct Running {
-    stop: Option<oneshot::Sender<Duration>>,
+    stop: Option<oneshot::Sender<Order>>,
+}
+
+/// How a child is asked to leave.
+#[derive(Clone, Copy)]
+struct Order {
+    signal: Signal,
+    grace: Duration,
 }
 
 impl Local {
@@ -165,9 +172,15 @@ impl World for Local {
         // Only those that took the order are waited for: one that has just ended by itself may
         // still be in the queue of tasks, and must not be counted for another.
         let mut waiting = BTreeSet::new();
+        // One that leaves by SIGTERM waits until others have taken over; where all leave, nobody will.
+        let all = self.running.keys().all(|name| members.contains(name));
+        let order = Order {
+            signal: if all { Signal::INT } else { Signal::TERM },
+            grace,
+        };
         for name in members {
-            let order = self.running.get_mut(name).and_then(|r| r.stop.take());
-            if order.is_some_and(|order| order.send(grace).is_ok()) {
+            let stop = self.running.get_mut(name).and_then(|r| r.stop.take());
+            if stop.is_some_and(|stop| stop.send(order).is_ok()) {
                 waiting.insert(name);
             }
         }
@@ -201,7 +214,7 @@ impl World for Local {
 async fn attend(
     name: &str,
     mut child: Child,
-    mut stop: oneshot::Receiver<Duration>,
+    mut stop: oneshot::Receiver<Order>,
     lines: &LineSink,
 ) -> Exit {
     // Kept open for the child's whole life; `wait` would close it.
@@ -215,8 +228,8 @@ async fn attend(
             () = &mut output, if !read => read = true,
             // No order, but nobody left who could give one: the child goes with its world.
             order = &mut stop => {
-                let grace = order.unwrap_or(Duration::ZERO);
-                break end(&mut child, grace, &mut output, &mut read).await;
+                let order = order.unwrap_or(Order { signal: Signal::INT, grace: Duration::ZERO });
+                break end(&mut child, order, &mut output, &mut read).await;
             }
         }
     };
@@ -227,20 +240,20 @@ async fn attend(
     status.map_or(Exit::Unknown, exit)
 }
 
-/// SIGTERM, then SIGKILL after the grace; the output is read meanwhile, or a full pipe could hold
+/// Asked, then SIGKILL after the grace; the output is read meanwhile, or a full pipe could hold
 /// the child up.
 async fn end(
     child: &mut Child,
-    grace: Duration,
+    order: Order,
     output: &mut (impl Future<Output = ()> + Unpin),
     read: &mut bool,
 ) -> io::Result<ExitStatus> {
     if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id as i32))
-        && let Err(error) = kill_process(pid, Signal::TERM)
+        && let Err(error) = kill_process(pid, order.signal)
     {
         tracing::debug!(%error, "cannot signal a child");
     }
-    let deadline = tokio::time::sleep(grace);
+    let deadline = tokio::time::sleep(order.grace);
     tokio::pin!(deadline);
     loop {
         tokio::select! {

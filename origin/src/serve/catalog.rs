@@ -18,7 +18,7 @@ struct Watcher {
     ready: VecDeque<Frame>,
     member: String,
     leaving: CancellationToken,
-    finished: bool,
+    told_to_go: bool,
 }
 
 pub(super) fn stream(
@@ -37,7 +37,7 @@ pub(super) fn stream(
         ready,
         member,
         leaving,
-        finished: false,
+        told_to_go: false,
     };
     Box::pin(futures::stream::unfold(watcher, |mut watcher| async move {
         let frame = watcher.message().await?;
@@ -50,14 +50,11 @@ impl Watcher {
         if let Some(frame) = self.ready.pop_front() {
             return Some(frame);
         }
-        if self.finished {
-            return None;
-        }
         let body = tokio::select! {
             biased;
-            () = self.leaving.cancelled() => {
-                self.finished = true;
-                Body::GoAway(v1::GoAway { reason: "the content server is stopping".to_owned(), deadline_ms: 0 })
+            () = self.leaving.cancelled(), if !self.told_to_go => {
+                self.told_to_go = true;
+                Body::GoAway(v1::GoAway { reason: "the content server is leaving".to_owned(), deadline_ms: 0 })
             }
             changed = self.offers.changed() => {
                 changed.ok()?;

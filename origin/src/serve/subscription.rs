@@ -29,6 +29,7 @@ pub(super) struct Subscription {
     ready: VecDeque<Frame>,
     /// When the last message was sent.
     spoke: Instant,
+    told_to_go: bool,
     finished: bool,
 }
 
@@ -80,6 +81,7 @@ impl Subscription {
             next,
             ready,
             spoke: Instant::now(),
+            told_to_go: false,
             finished: false,
         }
     }
@@ -107,10 +109,11 @@ impl Subscription {
                 self.finished = true;
                 let end = self.channel.farewell();
                 self.ready.push_back(Frame::media(Body::End(end)));
-            } else if self.leaving.is_cancelled() {
-                self.finished = true;
+            } else if self.leaving.is_cancelled() && !self.told_to_go {
+                // Told once; a child is served until it has found another parent.
+                self.told_to_go = true;
                 let away = v1::GoAway {
-                    reason: "the content server is stopping".to_owned(),
+                    reason: "the content server is leaving".to_owned(),
                     deadline_ms: 0,
                 };
                 self.ready.push_back(Frame::media(Body::GoAway(away)));
@@ -139,7 +142,7 @@ impl Subscription {
         tokio::select! {
             () = self.clock.sleep_until(due, quiet) => {}
             () = self.channel.ended.cancelled() => {}
-            () = self.leaving.cancelled() => {}
+            () = self.leaving.cancelled(), if !self.told_to_go => {}
         }
     }
 

@@ -79,8 +79,8 @@ async fn files_are_there_before_the_member_runs_and_its_output_is_prefixed() {
 #[tokio::test]
 async fn a_member_that_heeds_the_request_ends_by_itself_and_one_that_does_not_is_killed() {
     let (mut world, lines) = world();
-    let polite = "trap 'exit 0' TERM; echo up >&2; while :; do read x || :; done";
-    let deaf = "trap '' TERM; echo up >&2; while :; do read x || :; done";
+    let polite = "trap 'exit 0' TERM INT; echo up >&2; while :; do read x || :; done";
+    let deaf = "trap '' TERM INT; echo up >&2; while :; do read x || :; done";
     world.start(&member("polite", polite)).await.unwrap();
     world.start(&member("deaf", deaf)).await.unwrap();
     until(&lines, "polite: up").await;
@@ -98,7 +98,7 @@ async fn a_member_that_heeds_the_request_ends_by_itself_and_one_that_does_not_is
 #[tokio::test]
 async fn members_that_ended_unseen_do_not_stand_in_for_those_still_leaving() {
     let (mut world, lines) = world();
-    let slow = "trap 'sleep 0.2; exit 7' TERM; echo up >&2; while :; do read x || :; done";
+    let slow = "trap 'sleep 0.2; exit 7' TERM INT; echo up >&2; while :; do read x || :; done";
     world.start(&member("slow", slow)).await.unwrap();
     world
         .start(&member("brief", "echo gone >&2; exit 1"))
