@@ -1,7 +1,7 @@
 //! The way to the control plane: Hello, reports, plans. Its absence changes nothing for media.
 //!
 //! One task, for as long as the member lives; it owns its retries. A plan is taken whole or not at
-//! all, and only when newer; ranked parents in it rule choices to come and move nothing now.
+//! all, and only when newer; where it ranks parents anew, tracks move gently to the first of them.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -29,6 +29,7 @@ use crate::upstream::Tuning;
 
 use switches::Switches;
 
+mod plan;
 mod report;
 mod switches;
 mod tree;
@@ -96,6 +97,8 @@ pub struct Core {
     down: Mutex<BTreeSet<String>>,
     origins: Mutex<Origins>,
     switches: Mutex<Switches>,
+    /// Counts the rankings of parents taken so far.
+    plan: Mutex<u64>,
     links: Mutex<HashMap<(String, String), Arc<dyn Link>>>,
     tasks: TaskTracker,
     held: AtomicUsize,
@@ -129,6 +132,7 @@ impl Core {
             down: Mutex::default(),
             origins: Mutex::new(Origins::new(&options.config)),
             switches: Mutex::default(),
+            plan: Mutex::default(),
             links: Mutex::default(),
             tasks: TaskTracker::new(),
             held: AtomicUsize::new(0),
@@ -190,10 +194,13 @@ impl Core {
         lock(&self.config).clone()
     }
 
-    /// Takes a newer configuration; choices to come follow it, nothing is moved for it.
+    /// Takes a newer configuration. Choices to come follow it, and where it ranks parents anew the
+    /// drivers move gently to the first of them.
     pub(crate) fn configure(&self, config: v1::Config) {
         lock(&self.origins).configure(&config);
-        *lock(&self.config) = Arc::new(config);
+        let config = Arc::new(config);
+        let old = std::mem::replace(&mut *lock(&self.config), config.clone());
+        self.note_plan(&old, &config);
         self.config_changed.send_modify(|n| *n += 1);
     }
 

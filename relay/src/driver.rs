@@ -10,6 +10,7 @@ use std::time::Duration;
 use banyan_proto::v1;
 use futures::future::BoxFuture;
 use serde_json::json;
+use tokio::sync::watch;
 use tokio::time::sleep_until;
 use tonic::{Code, Status};
 
@@ -17,14 +18,17 @@ use crate::clock::Instant;
 use crate::connector::{Incoming, MediaSource};
 use crate::core::Core;
 use crate::demand::Wanted;
-use crate::store::Store;
+use crate::store::{Cursor, Store};
 use crate::track::{Hop, Phase, Track};
 use crate::upstream::{Cause, Flow, Order, Upstream};
 
 mod candidate;
 mod message;
+mod plan;
+mod stall;
 
 use candidate::Candidate;
+use plan::Following;
 
 type Opening = BoxFuture<'static, Result<Box<dyn MediaSource>, Status>>;
 
@@ -55,6 +59,10 @@ struct Driver {
     current: Option<Box<dyn MediaSource>>,
     opening: Option<Opening>,
     candidate: Candidate,
+    following: Following,
+    config: watch::Receiver<u64>,
+    /// The newest position that the parent tells of.
+    told_head: Option<Cursor>,
     /// The parent that fed before, why it was left, and how long it had been silent then.
     left: Option<Left>,
     last_refusal: Option<Status>,
@@ -74,6 +82,8 @@ struct Left {
 impl Driver {
     fn new(core: Arc<Core>, track: Arc<Track>) -> Driver {
         let machine = Upstream::new(core.member(), core.options.tuning, Instant::now());
+        let following = Following::new(core.plan_number());
+        let config = core.config_changes();
         Driver {
             core,
             track,
@@ -81,6 +91,9 @@ impl Driver {
             current: None,
             opening: None,
             candidate: Candidate::default(),
+            following,
+            config,
+            told_head: None,
             left: None,
             last_refusal: None,
             refusals_not_found: true,
@@ -105,7 +118,9 @@ impl Driver {
             };
             if !self.finished {
                 until = until.min(self.obey(now));
+                let look = self.watch_media(now);
                 until = until.min(self.consider_candidate(now));
+                until = look.map_or(until, |at| until.min(at));
             }
             tokio::select! {
                 biased;
@@ -120,6 +135,10 @@ impl Driver {
                     self.candidate_progressed(progress);
                 }
                 () = self.track.demand_changed.notified() => {}
+                Ok(()) = self.config.changed() => {
+                    self.rank();
+                    self.candidate.look_now();
+                }
                 () = sleep_until(until) => {}
             }
         }
@@ -127,7 +146,20 @@ impl Driver {
 
     fn rank(&mut self) {
         let parents = self.core.parents_for(&self.track.key.stream);
-        self.machine.rank(parents.into_iter().map(|peer| peer.name));
+        let fallbacks = self.core.fallbacks();
+        let name = |peer: v1::Peer| peer.name;
+        self.machine.rank(
+            parents.into_iter().map(name),
+            fallbacks.into_iter().map(name),
+        );
+    }
+
+    fn peer(&self, name: &str) -> Option<v1::Peer> {
+        let parents = self.core.parents_for(&self.track.key.stream);
+        parents
+            .into_iter()
+            .chain(self.core.fallbacks())
+            .find(|peer| peer.name == name)
     }
 
     /// Does what the machine says until it says wait.
@@ -149,12 +181,7 @@ impl Driver {
     }
 
     fn subscribe(&mut self, parent: &str, fresh: bool) {
-        let peer = self
-            .core
-            .parents_for(&self.track.key.stream)
-            .into_iter()
-            .find(|peer| peer.name == parent);
-        let Some(peer) = peer else {
+        let Some(peer) = self.peer(parent) else {
             self.machine.on_failure(Cause::NotHere);
             return;
         };
@@ -232,6 +259,7 @@ impl Driver {
         }
         self.current = None;
         self.opening = None;
+        self.told_head = None;
         self.candidate.clear();
         if self.left.is_none() && fed && self.track.lock().store.tip().is_some() {
             self.core.event(

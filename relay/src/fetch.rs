@@ -106,6 +106,13 @@ async fn run(
 async fn from_parents(core: &Arc<Core>, track: &Track, key: &FetchKey, hops: u32) -> FetchResult {
     let current = track.lock().hop.parent.clone();
     let mut parents = core.parents_for(&track.key.stream);
+    // An orphan's: who took it in.
+    let adopted = core.fallbacks();
+    parents.extend(
+        adopted
+            .into_iter()
+            .filter(|peer| Some(&peer.name) == current.as_ref()),
+    );
     // Stable: the parent in use first, then by rank.
     parents.sort_by_key(|peer| Some(&peer.name) != current.as_ref());
     let mut failure = LibraryError::Unavailable("no parent is known".into());

@@ -6,22 +6,29 @@
 //!   have come late; a timer of our own that fired late extends the deadline by that lateness, once
 //!   per silence;
 //! * our own name in the parent's path, or a parent that repairs for too long, is left;
-//! * a stalled path (every hop alive, no media) is told on and never acted on here;
-//! * every failed parent waits out a backoff with jitter; a round without success is said, so that
-//!   nobody is held in the dark.
+//! * a repair above is told on as younger than it is, hop by hop: of a branch only the child of the
+//!   member in trouble acts, and its descendants follow it;
+//! * a stalled path (every hop alive, no media) is told on; only who is fed by a content server finds
+//!   it out and acts;
+//! * every failed parent waits out a backoff with jitter, one that flaps a quarantine; a round
+//!   without success is said, so that nobody is held in the dark.
 
 use std::time::Duration;
 
 use crate::clock::Instant;
 
 mod cause;
+mod flaps;
 mod parents;
+mod stall;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use cause::Cause;
-use parents::Parents;
 pub use parents::Tuning;
+use parents::{Parents, Turn};
+pub(crate) use stall::Expected;
+use stall::Stall;
 
 /// What the shell should do now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +88,7 @@ pub(crate) struct Upstream {
     join_by: Instant,
     extended: bool,
     told: Told,
+    stall: Stall,
     leaving: Option<Cause>,
     exhausted: bool,
 }
@@ -98,14 +106,20 @@ impl Upstream {
             join_by: now,
             extended: false,
             told: Told::default(),
+            stall: Stall::default(),
             leaving: None,
             exhausted: false,
         }
     }
 
     /// The ranked parents for the choices to come; the one in use is not left for it.
-    pub(crate) fn rank(&mut self, names: impl IntoIterator<Item = String>) {
-        self.parents.rank(names);
+    /// `fallbacks` take this member in when all of those have failed.
+    pub(crate) fn rank(
+        &mut self,
+        names: impl IntoIterator<Item = String>,
+        fallbacks: impl IntoIterator<Item = String>,
+    ) {
+        self.parents.rank(names, fallbacks);
     }
 
     /// Demand came.
@@ -149,7 +163,13 @@ impl Upstream {
             Some(since) => Flow::Repairing {
                 since: now.saturating_duration_since(since),
             },
-            None => self.told.flow,
+            None => match self.told.flow {
+                Flow::Repairing { since } => Flow::Repairing {
+                    since: since.saturating_sub(self.tuning.repair_grace),
+                },
+                Flow::Flowing if self.stall.stalled => Flow::Stalled,
+                flow => flow,
+            },
         };
         Told { path, flow }
     }
@@ -171,10 +191,11 @@ impl Upstream {
     /// The parent described the track: the path is live.
     pub(crate) fn on_flowing(&mut self, now: Instant) {
         if let State::Subscribing { parent } = &self.state {
-            self.parents.succeeded(parent, now);
+            self.parents.succeeded(parent);
             self.state = State::Flowing {
                 parent: parent.clone(),
             };
+            self.stall.arrived(now);
             self.broken_since = None;
             self.exhausted = false;
         }
@@ -200,9 +221,40 @@ impl Upstream {
         self.leaving.get_or_insert(cause);
     }
 
+    /// A new chunk came, or a word that it never will. True when our own telling changes.
+    pub(crate) fn on_media(&mut self, now: Instant) -> bool {
+        self.stall.arrived(now)
+    }
+
+    /// For who is fed by a content server: looks whether media that is due stays away. Returns when
+    /// to look again.
+    pub(crate) fn judge_media(&mut self, expected: Expected, now: Instant) -> Instant {
+        let Some(parent) = self.parent().filter(|_| self.is_flowing()) else {
+            return now + self.tuning.idle_poll;
+        };
+        let budget = self.parents.budget(parent, now);
+        self.stall.judge(expected, budget, &self.tuning, now)
+    }
+
+    /// Media that is due stays away.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.stall.stalled
+    }
+
+    /// Time since the last new chunk.
+    pub(crate) fn media_gap(&self, now: Instant) -> Duration {
+        self.stall.gap(now)
+    }
+
     /// The shell swapped to `parent` while the old one still flowed.
-    pub(crate) fn on_swapped(&mut self, parent: &str, now: Instant) {
-        self.parents.succeeded(parent, now);
+    pub(crate) fn on_swapped(&mut self, parent: &str, cause: Cause, now: Instant) {
+        if cause == Cause::MediaStalled
+            && let Some(old) = self.parent().map(str::to_owned)
+        {
+            self.parents.failed(&old, cause, now);
+        }
+        self.parents.succeeded(parent);
+        self.stall.arrived(now);
         self.state = State::Flowing {
             parent: parent.to_owned(),
         };
@@ -214,6 +266,11 @@ impl Upstream {
     /// A parent tried beside the current one did not work out.
     pub(crate) fn on_candidate_failed(&mut self, parent: &str, now: Instant) {
         self.parents.failed(parent, Cause::ConnectionLost, now);
+    }
+
+    /// A moment within `spread` from now, another one for every member: siblings do not act in step.
+    pub(crate) fn spread(&mut self, spread: Duration, now: Instant) -> Instant {
+        now + spread.mul_f64(self.parents.jitter())
     }
 
     /// The parent has not failed lately: it may be returned to.
@@ -251,6 +308,7 @@ impl Upstream {
                     }
                     self.state = State::Resting;
                     self.told = Told::default();
+                    self.stall = Stall::default();
                     return Order::Leave { parent, cause };
                 }
                 return Order::Wait(if joining {
@@ -261,15 +319,19 @@ impl Upstream {
             }
             State::Resting => {}
         }
-        if let Some((parent, fresh)) = self.parents.next(now) {
-            self.state = State::Subscribing {
-                parent: parent.clone(),
-            };
-            self.told = Told::default();
-            self.on_message(now);
-            self.deadline = now + self.tuning.first_message;
-            self.join_by = now + self.tuning.join;
-            return Order::Subscribe { parent, fresh };
+        match self.parents.next(now) {
+            Turn::Try { parent, fresh } => {
+                self.state = State::Subscribing {
+                    parent: parent.clone(),
+                };
+                self.told = Told::default();
+                self.on_message(now);
+                self.deadline = now + self.tuning.first_message;
+                self.join_by = now + self.tuning.join;
+                return Order::Subscribe { parent, fresh };
+            }
+            Turn::Later(at) => return Order::Wait(at),
+            Turn::Nobody => {}
         }
         if !self.exhausted {
             self.exhausted = true;

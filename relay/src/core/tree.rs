@@ -57,7 +57,8 @@ impl Core {
 
     /// A better parent than `current` to move to gently, and why.
     ///
-    /// A root: a root that ranks before it and has answered for long enough.
+    /// A relay or an edge: the one its plan names first. A root: a root that ranks before it and has
+    /// answered for long enough.
     pub(crate) fn preferred_parent(
         &self,
         stream: &str,
@@ -65,7 +66,7 @@ impl Core {
         now: Instant,
     ) -> Option<(v1::Peer, Cause)> {
         if self.options.role != Role::Root {
-            return None;
+            return self.planned_parent(current);
         }
         let stable = self.options.tuning.stable;
         let since = lock(&self.connected_since);

@@ -1,8 +1,9 @@
 //! A parent tried beside the one that flows: make before break.
 //!
-//! Wanted when the current parent says that it goes away, or (on a root) when a better one has been
-//! back for long enough. The old subscription is dropped once the new one describes the track; what
-//! both sent meanwhile is refused by position.
+//! Wanted when the current parent says that it goes away or sends no media that is due, when a plan
+//! names another one first, or (on a root) when a better one has been back for long enough. The old
+//! subscription is dropped once the new one describes the track, or sends what the old one did not;
+//! what both sent meanwhile is refused by position. A new parent that is fed by us is not taken.
 
 use std::time::Duration;
 
@@ -12,11 +13,10 @@ use tonic::Status;
 use super::{Driver, Left, Opening, request};
 use crate::clock::Instant;
 use crate::connector::{Incoming, MediaSource};
-use crate::core::Role;
 use crate::upstream::Cause;
 
-/// How often a root looks whether a better parent is back.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often to look whether a better parent is back.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// After a failed try, and as a bound for one try.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -29,6 +29,7 @@ pub(super) struct Candidate {
 }
 
 struct Attempt {
+    me: String,
     parent: String,
     cause: Cause,
     opening: Option<Opening>,
@@ -42,6 +43,8 @@ pub(super) enum Progress {
     /// It describes the track: swap.
     Flows,
     Failed,
+    /// It is of no use for now, and no worse for it.
+    Unfit,
     Nothing,
 }
 
@@ -53,6 +56,18 @@ impl Candidate {
 
     pub(super) fn clear(&mut self) {
         *self = Candidate::default();
+    }
+
+    /// Something has changed: looks before the time is up.
+    pub(super) fn look_now(&mut self) {
+        self.next_look = None;
+    }
+
+    /// The reason is gone.
+    pub(super) fn no_longer(&mut self, cause: Cause) {
+        if self.wanted == Some(cause) {
+            self.clear();
+        }
     }
 
     pub(super) fn is_some(&self) -> bool {
@@ -88,16 +103,19 @@ impl Candidate {
 
 impl Attempt {
     fn keep(&mut self, incoming: Incoming) -> Progress {
-        let flows = matches!(
-            incoming,
-            Incoming::Message(Body::Index(_)) | Incoming::Chunk { .. }
-        );
+        let progress = match &incoming {
+            Incoming::Message(Body::KeepAlive(alive)) if alive.path.contains(&self.me) => {
+                Progress::Unfit
+            }
+            // A content server that sends nothing is not replaced by another of its kind.
+            Incoming::Message(Body::Index(_)) if self.cause == Cause::MediaStalled => {
+                Progress::Nothing
+            }
+            Incoming::Message(Body::Index(_)) | Incoming::Chunk { .. } => Progress::Flows,
+            Incoming::Message(_) => Progress::Nothing,
+        };
         self.early.push(incoming);
-        if flows {
-            Progress::Flows
-        } else {
-            Progress::Nothing
-        }
+        progress
     }
 
     fn failed(&self, status: &Status) -> Progress {
@@ -116,8 +134,7 @@ impl Driver {
             }
             self.give_up(now);
         }
-        let looks = self.candidate.wanted.is_some() || self.core.options.role == Role::Root;
-        if !looks || !self.machine.is_flowing() {
+        if !self.machine.is_flowing() {
             return later;
         }
         if let Some(at) = self.candidate.next_look
@@ -128,31 +145,30 @@ impl Driver {
         let Some(current) = self.machine.parent().map(str::to_owned) else {
             return later;
         };
-        let stream = &self.track.key.stream;
-        let (parent, cause) = match self.candidate.wanted {
+        let next = match self.candidate.wanted {
             Some(cause) => {
                 self.rank();
-                (self.machine.candidate(now), Some(cause))
+                self.machine
+                    .candidate(now)
+                    .map(|parent| (parent, cause))
+                    .ok_or(now + LOOK_EVERY)
             }
-            None => {
-                let preferred = self.core.preferred_parent(stream, &current, now);
-                preferred
-                    .filter(|(peer, _)| self.machine.is_settled(&peer.name, now))
-                    .map(|(peer, cause)| (peer.name, cause))
-                    .unzip()
+            None => self.better(&current, now),
+        };
+        let (parent, cause) = match next {
+            Ok(next) => next,
+            Err(at) => {
+                self.candidate.next_look = Some(at);
+                return at;
             }
         };
         self.candidate.next_look = Some(now + LOOK_EVERY);
-        let peer = self
-            .core
-            .parents_for(&self.track.key.stream)
-            .into_iter()
-            .find(|peer| Some(&peer.name) == parent.as_ref());
-        let (Some(peer), Some(cause)) = (peer, cause) else {
+        let Some(peer) = self.peer(&parent) else {
             return now + LOOK_EVERY;
         };
         let request = request(&self.core, &self.track, &self.track.lock().store, false);
         self.candidate.attempt = Some(Attempt {
+            me: self.core.member().to_owned(),
             parent: peer.name.clone(),
             cause,
             opening: Some(self.open(&peer, request)),
@@ -168,6 +184,10 @@ impl Driver {
         match progress {
             Progress::Nothing => {}
             Progress::Failed => self.give_up(now),
+            Progress::Unfit => {
+                self.candidate.attempt = None;
+                self.candidate.next_look = Some(now + PATIENCE);
+            }
             Progress::Flows => self.swap(now),
         }
     }
@@ -175,7 +195,12 @@ impl Driver {
     fn give_up(&mut self, now: Instant) {
         if let Some(attempt) = self.candidate.attempt.take() {
             self.machine.on_candidate_failed(&attempt.parent, now);
-            self.candidate.next_look = Some(now + PATIENCE);
+            // Whoever missed media is sought at once; backoff keeps that from spinning.
+            let rest = match attempt.cause {
+                Cause::MediaStalled => Duration::ZERO,
+                _ => PATIENCE,
+            };
+            self.candidate.next_look = Some(now + rest);
         }
     }
 
@@ -185,15 +210,23 @@ impl Driver {
         };
         self.candidate.clear();
         let left = self.machine.parent().unwrap_or_default().to_owned();
+        let (silence, budget) = match attempt.cause {
+            Cause::MediaStalled => (
+                self.machine.media_gap(now),
+                2 * self.expected().part + self.machine.budget(),
+            ),
+            _ => (self.machine.silence(now), self.machine.budget()),
+        };
         self.left = Some(Left {
             parent: left,
             cause: attempt.cause,
-            silence: self.machine.silence(now),
-            budget: self.machine.budget(),
+            silence,
+            budget,
             at: now,
         });
         self.current = attempt.source;
-        self.machine.on_swapped(&attempt.parent, now);
+        self.told_head = None;
+        self.machine.on_swapped(&attempt.parent, attempt.cause, now);
         self.announce(now);
         for incoming in attempt.early {
             self.take(incoming);

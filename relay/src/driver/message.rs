@@ -10,7 +10,7 @@ use crate::clock::Instant;
 use crate::connector::Incoming;
 use crate::fetch::{FetchKey, fetch};
 use crate::library::Ended;
-use crate::store::Refusal;
+use crate::store::{Cursor, Refusal};
 use crate::track::Phase;
 use crate::upstream::{Cause, Flow, Told};
 
@@ -122,6 +122,7 @@ impl Driver {
                 if taken.hash_mismatch || taken.lacks_front {
                     self.fetch_whole(run, number);
                 }
+                self.media_arrived();
                 self.flows();
             }
             Err(refusal) => {
@@ -168,6 +169,8 @@ impl Driver {
         let mut state = self.track.lock();
         state.store.gap(gap);
         self.track.changed(&state);
+        drop(state);
+        self.media_arrived();
     }
 
     fn end(&mut self, end: &v1::End) {
@@ -206,6 +209,10 @@ impl Driver {
             v1::FlowState::Stalled => Flow::Stalled,
             v1::FlowState::Flowing | v1::FlowState::Unspecified => Flow::Flowing,
         };
+        self.told_head = Some(Cursor {
+            number: alive.head_number,
+            part: alive.head_part,
+        });
         self.machine.on_told(Told {
             path: alive.path,
             flow,

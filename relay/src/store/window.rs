@@ -1,5 +1,7 @@
 //! The window as children and playlists see it: a function of the head.
 
+use std::time::Duration;
+
 use banyan_proto::v1;
 
 use super::Store;
@@ -36,6 +38,30 @@ impl Store {
             part: entry.last_part(),
             segment_complete: true,
         })
+    }
+
+    /// The longest part of the track, as far as is known.
+    pub(crate) fn longest_part(&self) -> Duration {
+        let described = self.description().map_or(0, |d| d.part_target_ms);
+        let parts = self.index.values().flat_map(|e| &e.info.part_durations);
+        let longest = parts.max().map_or(Duration::ZERO, |ticks| {
+            self.seconds(u64::from(*ticks)).unwrap_or_default()
+        });
+        longest.max(Duration::from_millis(u64::from(described)))
+    }
+
+    /// When the newest part received ends, by the channel's clock, in Unix time.
+    pub(crate) fn media_end(&self) -> Option<Duration> {
+        let tip = self.tip.as_ref().filter(|tip| tip.received)?;
+        let info = &self.index.get(&tip.at.number)?.info;
+        let epoch = Duration::from_secs(self.description()?.epoch);
+        self.seconds(info.start + info.duration)?.checked_add(epoch)
+    }
+
+    fn seconds(&self, ticks: u64) -> Option<Duration> {
+        let timescale = u64::from(self.description()?.track.as_ref()?.timescale.max(1));
+        let nanos = (ticks % timescale) * 1_000_000_000 / timescale;
+        Some(Duration::from_secs(ticks / timescale) + Duration::from_nanos(nanos))
     }
 
     /// The playlist's source: a function of the head.

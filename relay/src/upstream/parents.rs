@@ -1,8 +1,12 @@
 //! Ranked parents with backoff: who may be tried, and who failed how.
+//!
+//! The order of choice: parents of the plan by rank, those of them that flap, members that take
+//! orphans in, and last, to be joined afresh, parents that hold another run.
 
 use std::time::Duration;
 
 use super::Cause;
+use super::flaps::Flaps;
 use crate::clock::Instant;
 
 /// Times that rule a hop.
@@ -30,6 +34,20 @@ pub struct Tuning {
     /// How long a better parent must have answered before a root returns to it.
     pub stable: Duration,
     pub idle_poll: Duration,
+    /// So many failures after success within the window are a quarantine.
+    pub flaps: usize,
+    pub flap_window: Duration,
+    /// First and longest quarantine; each doubles, the longest in peace forgives all.
+    pub quarantine_minimum: Duration,
+    pub quarantine_maximum: Duration,
+    /// A member repairing above is told on as repairing for so much less, so that of a branch the
+    /// highest child acts first and the others follow it.
+    pub repair_grace: Duration,
+    /// Members that a plan moves, and orphans, act at a random moment within this.
+    pub plan_spread: Duration,
+    pub orphan_spread: Duration,
+    /// Two machines' clocks may differ by this much before a missing chunk is due by both.
+    pub clock_skew: Duration,
 }
 
 impl Default for Tuning {
@@ -46,6 +64,14 @@ impl Default for Tuning {
             timer_slack: Duration::from_millis(5),
             stable: Duration::from_secs(10),
             idle_poll: Duration::from_secs(3600),
+            flaps: 3,
+            flap_window: Duration::from_secs(60),
+            quarantine_minimum: Duration::from_secs(30),
+            quarantine_maximum: Duration::from_secs(600),
+            repair_grace: Duration::from_millis(500),
+            plan_spread: Duration::from_secs(2),
+            orphan_spread: Duration::from_millis(250),
+            clock_skew: Duration::from_secs(2),
         }
     }
 }
@@ -60,7 +86,24 @@ struct Parent {
     /// Answered that its run or bytes are not ours.
     disagrees: bool,
     failed_at: Option<Instant>,
+    /// In no plan of ours: it takes us in when all that are have failed.
+    fallback: bool,
+    /// It has fed us since it last failed.
+    fed: bool,
+    flaps: Flaps,
     jitter: Jitter,
+}
+
+/// Whose turn it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    Try {
+        parent: String,
+        fresh: bool,
+    },
+    /// Somebody's, but not before then.
+    Later(Instant),
+    Nobody,
 }
 
 /// How late a hop's messages come, as a peak that fades.
@@ -99,6 +142,8 @@ impl Jitter {
 pub(crate) struct Parents {
     tuning: Tuning,
     ranked: Vec<Parent>,
+    /// When this orphan may ask the members that take it in.
+    orphan_at: Option<Instant>,
     /// Jitter: a small deterministic generator, seeded by this member's name.
     seed: u64,
 }
@@ -108,20 +153,29 @@ impl Parents {
         Parents {
             tuning,
             ranked: Vec::new(),
+            orphan_at: None,
             seed: banyan_proto::carrier::weight(me, "jitter") | 1,
         }
     }
 
     /// Takes a new ranking; what is known of parents that stay is kept.
-    pub(crate) fn rank(&mut self, names: impl IntoIterator<Item = String>) {
+    pub(crate) fn rank(
+        &mut self,
+        names: impl IntoIterator<Item = String>,
+        fallbacks: impl IntoIterator<Item = String>,
+    ) {
         let mut old = std::mem::take(&mut self.ranked);
-        for name in names {
+        let names = names.into_iter().map(|name| (name, false));
+        for (name, fallback) in names.chain(fallbacks.into_iter().map(|name| (name, true))) {
             if self.ranked.iter().any(|parent| parent.name == name) {
                 continue;
             }
             let known = old.iter().position(|parent| parent.name == name);
             self.ranked.push(match known {
-                Some(at) => old.swap_remove(at),
+                Some(at) => Parent {
+                    fallback,
+                    ..old.swap_remove(at)
+                },
                 None => Parent {
                     name,
                     failures: 0,
@@ -129,6 +183,9 @@ impl Parents {
                     tried: false,
                     disagrees: false,
                     failed_at: None,
+                    fallback,
+                    fed: false,
+                    flaps: Flaps::default(),
                     jitter: Jitter::default(),
                 },
             });
@@ -140,6 +197,7 @@ impl Parents {
             parent.tried = false;
             parent.disagrees = false;
         }
+        self.orphan_at = None;
     }
 
     pub(crate) fn tried(&mut self, name: &str) {
@@ -150,46 +208,77 @@ impl Parents {
 
     /// The best parent not tried in this round and not resting; when none is left, one that
     /// disagrees, to be joined afresh at a boundary.
-    pub(crate) fn next(&mut self, now: Instant) -> Option<(String, bool)> {
-        let ready = |parent: &&mut Parent| parent.not_before.is_none_or(|at| at <= now);
-        if let Some(parent) = self
-            .ranked
-            .iter_mut()
-            .filter(|parent| !parent.tried)
-            .find(ready)
-        {
+    pub(super) fn next(&mut self, now: Instant) -> Turn {
+        let best = self.best(now, |parent| !parent.tried);
+        if let Some(at) = best {
+            if self.ranked[at].fallback && self.ranked.iter().any(|parent| !parent.fallback) {
+                let spread = self.tuning.orphan_spread;
+                if self.orphan_at.is_none() {
+                    self.orphan_at = Some(now + spread.mul_f64(self.jitter()));
+                }
+                if let Some(at) = self.orphan_at
+                    && now < at
+                {
+                    return Turn::Later(at);
+                }
+            }
+            let parent = &mut self.ranked[at];
             parent.tried = true;
-            return Some((parent.name.clone(), false));
+            return Turn::Try {
+                parent: parent.name.clone(),
+                fresh: false,
+            };
         }
-        let parent = self.ranked.iter_mut().find(|parent| parent.disagrees)?;
-        parent.disagrees = false;
-        Some((parent.name.clone(), true))
+        match self.ranked.iter_mut().find(|parent| parent.disagrees) {
+            Some(parent) => {
+                parent.disagrees = false;
+                Turn::Try {
+                    parent: parent.name.clone(),
+                    fresh: true,
+                }
+            }
+            None => Turn::Nobody,
+        }
+    }
+
+    /// The first in the order of choice of those that are fit and do not rest.
+    fn best(&self, now: Instant, fit: impl Fn(&Parent) -> bool) -> Option<usize> {
+        let ready = |parent: &Parent| parent.not_before.is_none_or(|at| at <= now);
+        (0..self.ranked.len())
+            .filter(|at| fit(&self.ranked[*at]) && ready(&self.ranked[*at]))
+            .min_by_key(|at| {
+                let parent = &self.ranked[*at];
+                (parent.fallback, parent.flaps.is_quarantined(now), *at)
+            })
     }
 
     pub(crate) fn other_than(&self, current: &str, now: Instant) -> Option<String> {
-        self.ranked
-            .iter()
-            .find(|parent| parent.name != current && parent.not_before.is_none_or(|at| at <= now))
-            .map(|parent| parent.name.clone())
+        self.best(now, |parent| parent.name != current)
+            .map(|at| self.ranked[at].name.clone())
     }
 
-    pub(crate) fn succeeded(&mut self, name: &str, _now: Instant) {
+    pub(crate) fn succeeded(&mut self, name: &str) {
         if let Some(parent) = self.find(name) {
             parent.failures = 0;
             parent.not_before = None;
+            parent.fed = true;
         }
     }
 
     pub(crate) fn failed(&mut self, name: &str, cause: Cause, now: Instant) {
         let jitter = self.jitter();
+        let tuning = self.tuning;
         let Tuning {
             backoff_minimum,
             backoff_maximum,
             ..
-        } = self.tuning;
+        } = tuning;
         if let Some(parent) = self.find(name) {
             parent.disagrees = cause == Cause::Disagreement;
             parent.failed_at = Some(now);
+            if std::mem::take(&mut parent.fed) {
+                parent.flaps.failed(&tuning, jitter, now);
+            }
             parent.failures = (parent.failures + 1).min(16);
             let backoff = backoff_minimum
                 .saturating_mul(1 << (parent.failures - 1))
@@ -214,12 +303,15 @@ impl Parents {
         (self.tuning.silence + 2 * jitter).min(self.tuning.silence_maximum)
     }
 
-    /// It has not failed for as long as a return to it takes.
+    /// It has not failed for as long as a return to it takes, and does not flap.
     pub(crate) fn is_settled(&self, name: &str, now: Instant) -> bool {
         let known = self.ranked.iter().find(|parent| parent.name == name);
-        known
-            .and_then(|parent| parent.failed_at)
-            .is_none_or(|at| now.saturating_duration_since(at) >= self.tuning.stable)
+        known.is_none_or(|parent| {
+            let rested = parent
+                .failed_at
+                .is_none_or(|at| now.saturating_duration_since(at) >= self.tuning.stable);
+            rested && !parent.flaps.is_quarantined(now)
+        })
     }
 
     /// When the first parent may be tried again; `now` when there is none at all.
@@ -236,7 +328,7 @@ impl Parents {
     }
 
     /// In [0, 1): xorshift.
-    fn jitter(&mut self) -> f64 {
+    pub(super) fn jitter(&mut self) -> f64 {
         self.seed ^= self.seed << 13;
         self.seed ^= self.seed >> 7;
         self.seed ^= self.seed << 17;

@@ -1,0 +1,80 @@
+//! What the plan asks of a relay or an edge, and who takes it in when nobody of the plan lives.
+
+use banyan_proto::{carrier, v1};
+
+use super::{Core, Role, lock};
+use crate::clock::Instant;
+use crate::upstream::Cause;
+
+impl Core {
+    /// Grows whenever a configuration brings another ranking of parents.
+    pub(crate) fn plan_number(&self) -> u64 {
+        *lock(&self.plan)
+    }
+
+    pub(super) fn note_plan(&self, old: &v1::Config, new: &v1::Config) {
+        let names = |config: &v1::Config| {
+            let names = config.parents.iter().map(|peer| peer.name.clone());
+            names.collect::<Vec<_>>()
+        };
+        if names(old) != names(new) {
+            *lock(&self.plan) += 1;
+        }
+    }
+
+    /// The parent that the plan names first, unless it is the one in use.
+    pub(super) fn planned_parent(&self, current: &str) -> Option<(v1::Peer, Cause)> {
+        let config = self.config();
+        let first = config
+            .parents
+            .iter()
+            .find(|peer| peer.name != self.options.member)?;
+        (first.name != current).then(|| (first.clone(), Cause::Planned))
+    }
+
+    /// For an orphan that somebody else took in: a parent of the plan that has answered for long
+    /// enough to go home to.
+    pub(crate) fn home(&self, current: &str, now: Instant) -> Option<(v1::Peer, Cause)> {
+        let config = self.config();
+        let adopted = self.options.role != Role::Root
+            && config.parents.iter().all(|peer| peer.name != current);
+        let since = lock(&self.connected_since);
+        let stable = |name: &str| {
+            let at = since.get(name)?;
+            (now.saturating_duration_since(*at) >= self.options.tuning.stable).then_some(())
+        };
+        config
+            .parents
+            .iter()
+            .filter(|_| adopted)
+            .find(|peer| stable(&peer.name).is_some())
+            .map(|peer| (peer.clone(), Cause::Planned))
+    }
+
+    /// Who takes this member in when every parent of the plan has failed: the roots, then members
+    /// that might have been its parents. Each orphan has an order of its own, so that they spread;
+    /// paths guard against circles.
+    pub(crate) fn fallbacks(&self) -> Vec<v1::Peer> {
+        if self.options.role == Role::Root {
+            return Vec::new();
+        }
+        let config = self.config();
+        let me = self.options.member.as_str();
+        let spread = |peers: &[v1::Peer]| {
+            let mut peers = peers.to_vec();
+            peers.sort_by_cached_key(|peer| (carrier::weight(&peer.name, me), peer.name.clone()));
+            peers
+        };
+        let mut fallbacks: Vec<v1::Peer> = Vec::new();
+        for peer in spread(&config.roots)
+            .into_iter()
+            .chain(spread(&config.candidates))
+        {
+            let known = config.parents.iter().chain(&fallbacks);
+            if peer.name != me && known.into_iter().all(|known| known.name != peer.name) {
+                fallbacks.push(peer);
+            }
+        }
+        fallbacks
+    }
+}
