@@ -4,6 +4,7 @@
 //! start with 1, mapped in [`exit`] alone.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod chaos;
 pub mod commands;
 pub mod control;
 pub mod exit;

@@ -19,8 +19,10 @@ mod report;
 mod target;
 #[cfg(test)]
 mod tests;
+pub(crate) mod trace;
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +37,7 @@ use choose::Wanted;
 use meter::{Meter, Tally};
 use report::Report;
 use target::Target;
+use trace::Trace;
 
 /// Watch a stream without a screen and report how it arrived.
 #[derive(clap::Args, Clone, Debug)]
@@ -69,6 +72,10 @@ pub struct Args {
     /// How many viewers to be; counts are summed over them
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     viewers: u32,
+
+    /// Write when each chunk arrived, as CSV
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
 }
 
 /// Plays, prints the report, and says whether anything was played.
@@ -103,11 +110,13 @@ async fn play(args: &Args, target: Target, progress: &ProgressBar) -> anyhow::Re
         Target::Grpc { .. } => Some(secret()?),
         Target::Hls(_) | Target::Stream(_) => None,
     };
+    let trace = args.trace.as_deref().map(Trace::create).transpose()?;
     let stop = CancellationToken::new();
     let mut viewers = JoinSet::new();
     let mut meters = Vec::new();
     for index in 0..args.viewers {
-        let meter = Arc::new(Meter::new());
+        let trace = trace.as_ref().map(|trace| trace.of_viewer(index as usize));
+        let meter = Arc::new(Meter::new(trace));
         meters.push(meter.clone());
         let (target, wanted, stop) = (target.clone(), wanted.clone(), stop.clone());
         let secret = secret.clone();
@@ -189,7 +198,7 @@ fn show(progress: &ProgressBar, meters: &[Arc<Meter>]) {
 }
 
 /// `10s`, `1500ms`, `2m`, `1h`; a bare number is seconds.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let split = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(text.len());

@@ -34,6 +34,7 @@ use tokio::time::Instant;
 
 use crate::commands;
 use crate::exit::Refusal;
+use crate::play;
 use crate::scenario::{self, Scenario};
 use crate::signals::Signals;
 use detour::Detoured;
@@ -68,6 +69,12 @@ pub struct Args {
     /// What becomes of a member that ends
     #[arg(long, value_enum, default_value_t = Restart::Always)]
     restart: Restart,
+    /// How long a member that ended rests before its first return, for experiments
+    #[arg(long, value_name = "TIME", hide = true, value_parser = play::duration)]
+    restart_after: Option<Duration>,
+    /// Environment of one member, for experiments
+    #[arg(long, value_name = "MEMBER:NAME=VALUE", hide = true, value_parser = variable)]
+    set: Vec<Variable>,
     /// First port of the block to use [default: the first free of 18000, 18100, …]
     #[arg(long, value_name = "BASE", value_parser = clap::value_parser!(u16).range(1024..=i64::from(ports::HIGHEST)))]
     port: Option<u16>,
@@ -144,7 +151,14 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         record: args.record.as_ref().map(|path| path.display().to_string()),
     };
     let refuse = |error: layout::Error| Refusal::one(error.to_string());
-    let layout = layout::build(&scenario.topology, &scenario.servers, &facts).map_err(refuse)?;
+    let mut layout =
+        layout::build(&scenario.topology, &scenario.servers, &facts).map_err(refuse)?;
+    for Variable(name, key, value) in &args.set {
+        let mut members = layout.members.iter_mut();
+        if let Some(member) = members.find(|member| member.name == *name) {
+            member.environment.insert(key.clone(), value.clone());
+        }
+    }
     let roster = layout::roster(&scenario.topology, &scenario.servers, &facts).map_err(refuse)?;
 
     let lines = output.clone();
@@ -157,11 +171,16 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Restart::Always => Policy::Always,
         Restart::Never => Policy::Never,
     };
+    let wanted = Wanted::new(&scenario, names_of(&layout));
+    let mut supervisor = Supervisor::new(world, layout, policy);
+    if let Some(rest) = args.restart_after {
+        supervisor.restart_after(rest);
+    }
     let run = Run {
         output,
-        wanted: Wanted::new(&scenario, names_of(&layout)),
+        wanted,
         probe: Probe::new(&roster, &places),
-        supervisor: Supervisor::new(world, layout, policy),
+        supervisor,
         roster,
         places,
         json: args.json,
@@ -171,6 +190,22 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     drop(claim);
     folders.close()?;
     ended
+}
+
+/// Whose, what, its value.
+#[derive(Clone, Debug)]
+struct Variable(String, String, String);
+
+fn variable(text: &str) -> Result<Variable, String> {
+    let parts = text.split_once(':').and_then(|(member, pair)| {
+        let (key, value) = pair.split_once('=')?;
+        Some(Variable(
+            member.to_owned(),
+            key.to_owned(),
+            value.to_owned(),
+        ))
+    });
+    parts.ok_or_else(|| format!("{text:?} sets nothing; MEMBER:NAME=VALUE is accepted"))
 }
 
 fn epoch(args: &Args) -> anyhow::Result<u64> {

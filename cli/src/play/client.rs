@@ -4,7 +4,7 @@
 //! that stays 5xx move the viewer to the next edge, if there is one; that is a switch.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -24,6 +24,8 @@ pub(super) struct Edges {
     path: String,
     sid: Option<String>,
     current: AtomicUsize,
+    /// The current edge has answered before.
+    proven: AtomicBool,
     meter: Arc<Meter>,
 }
 
@@ -66,6 +68,7 @@ impl Edges {
                 .map_or_else(|| "/".to_owned(), |path| path.as_str().to_owned()),
             current: AtomicUsize::new(first % authorities.len().max(1)),
             authorities,
+            proven: AtomicBool::new(false),
             sid,
             meter,
         }
@@ -74,6 +77,37 @@ impl Edges {
     /// Path and query of the multivariant playlist.
     pub(super) fn path(&self) -> &str {
         &self.path
+    }
+
+    /// The edge in use, for [`Self::leave`].
+    pub(super) fn current(&self) -> usize {
+        self.current.load(Ordering::Relaxed)
+    }
+
+    /// `host:port` of the edge in use.
+    pub(super) fn source(&self) -> String {
+        self.name(self.current())
+    }
+
+    /// Moves on from an edge that answers but has nothing new.
+    pub(super) fn leave(&self, edge: usize) {
+        self.switch(edge);
+    }
+
+    fn name(&self, edge: usize) -> String {
+        let authority = self.authorities.get(edge);
+        authority.map_or_else(String::new, ToString::to_string)
+    }
+
+    /// How long the current edge may take to answer. One that has answered before is not starting
+    /// a stream: what is asked for exists, and with other edges to go to, silence means death.
+    fn answer(&self) -> Duration {
+        let proven = self.proven.load(Ordering::Relaxed);
+        if proven && self.authorities.len() > 1 {
+            PROVEN_ANSWER
+        } else {
+            ANSWER
+        }
     }
 
     /// The body at `path`. Retries for as long as the caller waits.
@@ -124,7 +158,8 @@ impl Edges {
             .compare_exchange(from, next, Ordering::Relaxed, Ordering::Relaxed)
             .is_ok();
         if moved {
-            self.meter.switched();
+            self.proven.store(false, Ordering::Relaxed);
+            self.meter.switched(&self.name(from), &self.name(next));
         }
         true
     }
@@ -150,12 +185,13 @@ impl Edges {
             .header(header::USER_AGENT, AGENT)
             .body(Empty::new())
             .map_err(|error| broken(error.to_string()))?;
-        let response = tokio::time::timeout(ANSWER, self.client.request(request))
+        let answer = self.answer();
+        let response = tokio::time::timeout(answer, self.client.request(request))
             .await
             .map_err(|_| {
                 broken(format!(
                     "{authority} did not answer within {} s",
-                    ANSWER.as_secs()
+                    answer.as_secs()
                 ))
             })?
             .map_err(|error| broken(format!("{authority}: {}", chain(&error))))?;
@@ -184,6 +220,9 @@ impl Edges {
             }
         }
         if head.status.is_success() {
+            if self.current() == current {
+                self.proven.store(true, Ordering::Relaxed);
+            }
             return Ok(bytes.freeze());
         }
         let sentence: String = String::from_utf8_lossy(&bytes)
@@ -220,6 +259,9 @@ const CONNECT: Duration = Duration::from_secs(2);
 
 /// An edge answers within three target durations, even when it has to wait for the media.
 const ANSWER: Duration = Duration::from_secs(20);
+
+/// A buffer of three segments outlives this wait and the next edge's answer.
+const PROVEN_ANSWER: Duration = Duration::from_secs(2);
 
 /// Within a body, bytes that exist already.
 const SILENCE: Duration = Duration::from_secs(5);

@@ -90,12 +90,16 @@ fn candidates(offer: &v1::Offer) -> Vec<Candidate> {
 
 impl Link {
     async fn client(&self, turn: usize) -> anyhow::Result<MediaClient> {
-        let uri = &self.uris[turn % self.uris.len()];
+        let uri = self.uri(turn);
         let channel = endpoint(uri)?
             .connect()
             .await
             .with_context(|| format!("connecting to {uri}"))?;
         Ok(MediaClient::new(channel))
+    }
+
+    fn uri(&self, turn: usize) -> &str {
+        &self.uris[turn % self.uris.len()]
     }
 
     fn hello(&self) -> Option<v1::Hello> {
@@ -182,8 +186,9 @@ impl Track {
                     tracing::debug!(track = self.name, %error, "a subscription ended");
                     self.meter.retried(&format!("{error:#}"));
                     if self.link.uris.len() > 1 {
+                        self.meter
+                            .switched(self.link.uri(turn), self.link.uri(turn + 1));
                         turn += 1;
-                        self.meter.switched();
                     }
                 }
             }
@@ -216,7 +221,7 @@ impl Track {
                 Incoming::Chunk {
                     head: chunk,
                     payload,
-                } => self.chunk(&chunk, &payload, head),
+                } => self.chunk(turn, &chunk, &payload, head),
                 Incoming::Message(body) => match body {
                     media_message::Body::Description(description) => {
                         self.epoch = description.epoch;
@@ -253,12 +258,19 @@ impl Track {
         }
     }
 
-    fn chunk(&mut self, head: &v1::ChunkHead, payload: &[u8], newest: Option<Position>) {
+    fn chunk(
+        &mut self,
+        turn: usize,
+        head: &v1::ChunkHead,
+        payload: &[u8],
+        newest: Option<Position>,
+    ) {
         let position = Position::new(head.number, head.part);
         self.meter.bytes(payload.len() as u64);
         self.meter.chunk(
             self.index,
             &Chunk {
+                source: self.link.uri(turn),
                 run: &head.run,
                 position,
                 last_in_segment: head.last_in_segment,

@@ -130,8 +130,10 @@ struct Track {
 
 impl Track {
     async fn run(mut self) -> anyhow::Result<()> {
+        let mut grew = Instant::now();
         loop {
             let loaded = Instant::now();
+            let edge = self.edges.current();
             let body = self.edges.get(&self.path).await?;
             let playlist = m3u8_rs::parse_media_playlist_res(&body)
                 .ok()
@@ -143,6 +145,13 @@ impl Track {
             // The window slid past: what is gone is lost, and the ledger will say so.
             next = next.max(playlist.media_sequence);
             let fresh = next < end;
+            if fresh {
+                grew = loaded;
+            } else if grew.elapsed() > STALE * target {
+                // An edge may answer and yet be cut off from its stream.
+                self.edges.leave(edge);
+                grew = loaded;
+            }
             let mut map = None;
             for (offset, segment) in playlist.segments.iter().enumerate() {
                 map = segment.map.as_ref().or(map);
@@ -193,6 +202,7 @@ impl Track {
         let chunks = boxes::split_chunks(&bytes).with_context(|| format!("{path} is not CMAF"))?;
         let count = chunks.len();
         let (mut first, mut end) = (None, 0);
+        let source = self.edges.source();
         for (part, range) in chunks.into_iter().enumerate() {
             let facts = boxes::inspect_chunk(&bytes[range])
                 .with_context(|| format!("{path}, chunk {part}"))?;
@@ -203,6 +213,7 @@ impl Track {
             self.meter.chunk(
                 self.index,
                 &Chunk {
+                    source: &source,
                     run: &run,
                     position: Position::new(number, part as u32),
                     last_in_segment: part + 1 == count,
@@ -297,6 +308,10 @@ const PLAYLIST: &str = ".m3u8";
 /// Buffered on every track before the model player begins: tracks' segments do not start together, and
 /// their overlap may be a few milliseconds.
 const PREROLL: Duration = Duration::from_millis(500);
+
+/// A live playlist grows every target duration; a player that waits for more than its hold-back
+/// would run dry.
+const STALE: u32 = 2;
 
 /// RFC 8216 §6.3.3: a live player starts no closer to the end than three target durations.
 const HOLD_BACK: f32 = 3.0;

@@ -9,15 +9,19 @@ use hdrhistogram::Histogram;
 use tokio::time::Instant;
 
 use super::buffer::Player;
+use super::trace::Trace;
 
 /// Gathers from the tasks of one viewer.
 pub(super) struct Meter {
     started: Instant,
+    trace: Option<Trace>,
     inner: Mutex<Inner>,
 }
 
 /// One chunk that arrived.
 pub(super) struct Chunk<'a> {
+    /// Whoever sent it.
+    pub(super) source: &'a str,
     pub(super) run: &'a str,
     pub(super) position: Position,
     pub(super) last_in_segment: bool,
@@ -71,9 +75,10 @@ struct Track {
 // === impl Meter ===
 
 impl Meter {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(trace: Option<Trace>) -> Self {
         Self {
             started: Instant::now(),
+            trace,
             inner: Mutex::new(Inner::new()),
         }
     }
@@ -102,6 +107,10 @@ impl Meter {
 
     pub(super) fn chunk(&self, track: usize, chunk: &Chunk<'_>) {
         let mut inner = self.lock();
+        if let (Some(trace), Some(track)) = (&self.trace, inner.tracks.get(track)) {
+            let (position, last) = (chunk.position, chunk.last_in_segment);
+            trace.chunk(chunk.source, &track.name, position, last);
+        }
         if chunk.last_in_segment {
             inner.segments += 1;
         }
@@ -131,8 +140,12 @@ impl Meter {
         }
     }
 
-    pub(super) fn switched(&self) {
+    /// The viewer leaves a source for another.
+    pub(super) fn switched(&self, from: &str, to: &str) {
         self.lock().switches += 1;
+        if let Some(trace) = &self.trace {
+            trace.switched(from, to);
+        }
     }
 
     /// Something that should not be: kept for the report, the first few with their words.
@@ -226,7 +239,7 @@ pub(super) fn histogram() -> Histogram<u64> {
     Histogram::new(2).expect("two significant digits must be accepted")
 }
 
-fn unix_ns() -> u64 {
+pub(super) fn unix_ns() -> u64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -246,6 +259,7 @@ mod tests {
 
     fn chunk(number: u64, part: u32) -> Chunk<'static> {
         Chunk {
+            source: "pear:1",
             run: "abcdefghij",
             position: Position::new(number, part),
             last_in_segment: part == 1,
@@ -254,7 +268,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn startup_is_when_every_track_has_media() {
-        let meter = Meter::new();
+        let meter = Meter::new(None);
         meter.begin(&["360p".into(), "audio".into()], Duration::ZERO);
         let stretch = Stretch {
             from: 0,
@@ -278,7 +292,7 @@ mod tests {
 
     #[tokio::test]
     async fn positions_are_counted_per_track_and_summed() {
-        let meter = Meter::new();
+        let meter = Meter::new(None);
         meter.begin(&["360p".into(), "audio".into()], Duration::ZERO);
         for (track, number, part) in [
             (0, 5, 0),
@@ -306,7 +320,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_what_was_released_after_the_start_is_latency() {
-        let meter = Meter::new();
+        let meter = Meter::new(None);
         meter.begin(&["360p".into()], Duration::ZERO);
         let to = unix_ns() - 2_000_000_000;
         meter.stretch(

@@ -8,6 +8,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Restarts {
     policy: Policy,
+    /// The first delay of each backoff.
+    pub(super) first: Duration,
     members: BTreeMap<String, Attempts>,
 }
 
@@ -32,6 +34,7 @@ impl Restarts {
     pub fn new(policy: Policy) -> Self {
         Self {
             policy,
+            first: FIRST,
             members: BTreeMap::new(),
         }
     }
@@ -52,7 +55,8 @@ impl Restarts {
         if now.saturating_sub(attempts.started) >= FORGIVEN {
             attempts.failures = 0;
         }
-        let delay = FIRST
+        let delay = self
+            .first
             .saturating_mul(1 << attempts.failures.min(16))
             .min(LONGEST);
         attempts.failures += 1;

@@ -56,6 +56,11 @@ impl<W: World> Supervisor<W> {
         }
     }
 
+    /// A member that ends rests this long before its first return.
+    pub fn restart_after(&mut self, rest: Duration) {
+        self.restarts.first = rest;
+    }
+
     /// Starts every member; ends at the first that cannot be started.
     pub async fn start(&mut self) -> Result<(), W::Error> {
         for member in &self.layout.members {

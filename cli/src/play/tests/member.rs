@@ -145,7 +145,7 @@ async fn start(to: u64, breaks: usize) -> (String, Stop) {
 }
 
 async fn played(uris: Vec<String>, secret: RunSecret) -> (anyhow::Result<()>, Tally) {
-    let meter = Arc::new(Meter::new());
+    let meter = Arc::new(Meter::new(None));
     let link = Arc::new(Link {
         uris,
         stream: "kites".into(),
