@@ -2,8 +2,8 @@
 
 mod bounds;
 mod late;
-mod links;
 mod leave;
+mod links;
 mod refuse;
 mod repair;
 mod rogue;

@@ -56,6 +56,22 @@ describe("what happened", () => {
     expect(texts(play(seen(), seen(links(null)), seen(links("root-1"))))).toEqual(["edge-2 moved to root-1, was lower-0"]);
   });
 
+  test("says why, where the members told, and passes on a word it does not know", () => {
+    const links = { links: json().links.filter((one) => one.to !== "edge-2").concat(link("root-1", "edge-2", "figs", "hi", 1)) };
+    const told = (cause: string) => ({
+      ...links,
+      switches: [{ member: "edge-2", at_unix_ms: 5, stream: "figs", track: "hi", from: "lower-0", to: "root-1", cause }],
+    });
+    expect(texts(play(seen(), seen(told("HopSilent"))))).toEqual(["edge-2 moved to root-1, was lower-0: it fell silent"]);
+    expect(texts(play(seen(), seen(told("Whim"))))).toEqual(["edge-2 moved to root-1, was lower-0: Whim"]);
+    const [figs, nuts] = json().streams;
+    const after = {
+      streams: [{ ...figs, origin: "medlar" }, nuts],
+      switches: [{ member: "root-0", at_unix_ms: 5, stream: "figs", track: "hi", from: "quince", to: "medlar", cause: "BetterMetric", origin: true }],
+    };
+    expect(texts(play(seen(), seen(after)))).toEqual(["Figs now comes from medlar, was quince: the other one is better"]);
+  });
+
   test("waits while a member has two parents", () => {
     const two = { links: [link("root-1", "edge-2", "figs", "hi", 1), ...json().links] };
     expect(texts(play(seen(), seen(two)))).toEqual([]);

@@ -52,7 +52,11 @@ fn golden(name: &str) {
         std::fs::write(&path, &text).unwrap();
     }
     let expected = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(text, expected, "run with BANYAN_GOLDEN=1 to accept");
+    let lines = || text.lines().zip(expected.lines());
+    if let Some((now, was)) = lines().find(|(now, was)| now != was) {
+        panic!("{name}: {now:?} was {was:?}; run with BANYAN_GOLDEN=1 to accept");
+    }
+    assert_eq!(text.len(), expected.len(), "{name} ends differently");
 }
 
 #[test]

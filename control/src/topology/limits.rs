@@ -18,6 +18,8 @@ pub struct Limits {
     pub offer_tracks: usize,
     /// Content servers in one root's report.
     pub origins: usize,
+    /// Changes of feeder in one report.
+    pub switches: usize,
     /// Contents named by one content server.
     pub contents: usize,
     /// Children of one track.
@@ -50,6 +52,7 @@ impl Default for Limits {
             offers: 64,
             offer_tracks: 32,
             origins: 64,
+            switches: 64,
             contents: 64,
             children: 512,
             path: 32,
@@ -147,6 +150,11 @@ impl Limits {
         within("tracks", report.tracks.len(), self.tracks)?;
         within("offers", report.offers.len(), self.offers)?;
         within("origins", report.origins.len(), self.origins)?;
+        within("switches", report.switches.len(), self.switches)?;
+        for switch in &report.switches {
+            self.names([&switch.stream, &switch.track, &switch.from])?;
+            self.names([&switch.to, &switch.cause])?;
+        }
         for text in [&report.role, &report.grpc, &report.http] {
             within("a name", text.len(), self.name)?;
         }

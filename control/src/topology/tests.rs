@@ -562,3 +562,26 @@ fn a_stream_that_nobody_watches_is_offered_without_a_carrier() {
     assert_eq!((stream.carrier, stream.origin), (None, None));
     assert_eq!(t.streams()[0].source, "pear");
 }
+
+#[test]
+fn switches_of_all_members_are_told_newest_first_and_bounded() {
+    let mut topology = topology();
+    for (member, since) in [("edge-0", 10), ("mid-0", 30)] {
+        let session = attach(&mut topology, member, at(0));
+        let switches = (0..20).map(|n| v1::Switch {
+            sequence: n,
+            at_unix_ms: since + n,
+            cause: "HopSilent".into(),
+            ..Default::default()
+        });
+        let report = v1::Report {
+            switches: switches.collect(),
+            ..report(1, if member == "mid-0" { "relay" } else { "edge" })
+        };
+        topology.handle_report(session, report, at(1)).unwrap();
+    }
+    let told = topology.view(at(2)).switches;
+    assert_eq!(told.len(), 32);
+    assert!(told.is_sorted_by_key(|switch| std::cmp::Reverse(switch.at_unix_ms)));
+    assert_eq!((told[0].member.as_str(), told[0].at_unix_ms), ("mid-0", 49));
+}

@@ -19,6 +19,26 @@ pub struct View {
     pub streams: Vec<StreamView>,
     pub edges: Vec<Edge>,
     pub origins: Vec<Origin>,
+    /// Who changed feeders lately and why, newest first.
+    pub switches: Vec<Switch>,
+}
+
+/// A change of feeder, as the member that made it reports it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Switch {
+    pub member: String,
+    pub at_unix_ms: u64,
+    pub stream: String,
+    pub track: String,
+    pub from: String,
+    pub to: String,
+    pub cause: String,
+    /// Silence of the old feeder when it was left.
+    pub gap_ms: u32,
+    /// From leaving to flowing again; 0 when the new feeder flowed first.
+    pub repair_ms: u32,
+    /// Between content servers.
+    pub origin: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -144,7 +164,20 @@ impl Topology {
                 })
                 .collect(),
             origins: self.origins(),
+            switches: self.switches(),
         }
+    }
+
+    fn switches(&self) -> Vec<Switch> {
+        let reported = self.roster.members.iter().flat_map(|entry| {
+            let report = self.members.get(&entry.name).and_then(|m| m.report());
+            let switches = report.into_iter().flat_map(|report| &report.switches);
+            switches.map(|switch| switch_view(&entry.name, switch))
+        });
+        let mut switches: Vec<_> = reported.collect();
+        switches.sort_by(|a, b| (b.at_unix_ms, &a.member).cmp(&(a.at_unix_ms, &b.member)));
+        switches.truncate(SWITCHES);
+        switches
     }
 
     /// The state of one member.
@@ -231,6 +264,24 @@ impl Topology {
         offered.chain(flowing).collect()
     }
 }
+
+fn switch_view(member: &str, switch: &v1::Switch) -> Switch {
+    Switch {
+        member: member.to_owned(),
+        at_unix_ms: switch.at_unix_ms,
+        stream: switch.stream.clone(),
+        track: switch.track.clone(),
+        from: switch.from.clone(),
+        to: switch.to.clone(),
+        cause: switch.cause.clone(),
+        gap_ms: switch.gap_ms,
+        repair_ms: switch.repair_ms,
+        origin: switch.origin,
+    }
+}
+
+/// Enough to explain the repair of a tier; a page shows the first few.
+const SWITCHES: usize = 32;
 
 fn flow(state: v1::FlowState) -> &'static str {
     match state {

@@ -14,6 +14,7 @@ import type {
   Role,
   StreamDetails,
   StreamSummary,
+  Switch,
   Topology,
   Track,
 } from "./types";
@@ -32,6 +33,7 @@ export function decodeTopology(value: unknown): Topology {
     streams: list(json.streams, decodeStream),
     edges: list(json.edges, decodeEdge),
     origins: list(json.origins, decodeOrigin),
+    switches: list(json.switches, decodeSwitch),
   };
 }
 
@@ -118,6 +120,13 @@ function decodeOrigin(json: Json): Origin | null {
     feeds: texts(json.feeds),
     preparing: list(json.preparing, decodePreparation),
   };
+}
+
+function decodeSwitch(json: Json): Switch | null {
+  const member = text(json.member);
+  const cause = text(json.cause);
+  if (member === "" || cause === "") return null;
+  return { member, at: number(json.at_unix_ms) ?? 0, stream: text(json.stream), from: text(json.from), to: text(json.to), cause };
 }
 
 function decodePreparation(json: Json): Preparation | null {

@@ -2,7 +2,7 @@
  * What changed between two snapshots, in sentences. Pure: the page shows these,
  * and they are what makes a repair visible to somebody who just blinked.
  */
-import type { Member, StreamSummary, Topology } from "./types";
+import type { Member, StreamSummary, Switch, Topology } from "./types";
 
 export type Tone = "good" | "plain" | "bad";
 
@@ -20,7 +20,7 @@ export const KEPT = 40;
 export function difference(before: Topology, after: Topology, feeders: Feeders, at: number): Happening[] {
   return [
     ...memberChanges(before.members, after.members, at),
-    ...streamChanges(before.streams, after.streams, at),
+    ...streamChanges(before.streams, after, at),
     ...moves(after, feeders, at),
   ];
 }
@@ -56,7 +56,7 @@ function memberChanges(before: readonly Member[], after: readonly Member[], at: 
   return happenings;
 }
 
-function streamChanges(before: readonly StreamSummary[], after: readonly StreamSummary[], at: number): Happening[] {
+function streamChanges(before: readonly StreamSummary[], { streams: after, switches }: Topology, at: number): Happening[] {
   const old = new Map(before.map((stream) => [stream.name, stream]));
   const happenings: Happening[] = [];
   for (const stream of after) {
@@ -66,7 +66,7 @@ function streamChanges(before: readonly StreamSummary[], after: readonly StreamS
       happenings.push({ at, tone: "good", text: `${stream.title} is on offer` });
       continue;
     }
-    if (was.origin !== stream.origin) happenings.push({ at, ...originChange(was, stream) });
+    if (was.origin !== stream.origin) happenings.push({ at, ...originChange(was, stream, switches) });
     if (was.carrier !== stream.carrier && stream.carrier !== "" && was.carrier !== "") {
       happenings.push({ at, tone: "plain", text: `${stream.carrier} carries ${stream.title}, was ${was.carrier}` });
     }
@@ -78,7 +78,7 @@ function streamChanges(before: readonly StreamSummary[], after: readonly StreamS
 }
 
 /** A stream nobody watches has no content server, and that is no misfortune. */
-function originChange(was: StreamSummary, stream: StreamSummary): { tone: Tone; text: string } {
+function originChange(was: StreamSummary, stream: StreamSummary, switches: readonly Switch[]): { tone: Tone; text: string } {
   if (stream.origin === "") {
     const watched = stream.viewers > 0 || stream.candidates.length === 0;
     return watched
@@ -86,7 +86,8 @@ function originChange(was: StreamSummary, stream: StreamSummary): { tone: Tone; 
       : { tone: "plain", text: `${stream.title} rests: nobody watches` };
   }
   if (was.origin === "") return { tone: "plain", text: `${stream.title} flows from ${stream.origin}` };
-  return { tone: "good", text: `${stream.title} now comes from ${stream.origin}, was ${was.origin}` };
+  const told = switches.find((one) => one.stream === stream.name && one.from === was.origin && one.to === stream.origin);
+  return { tone: "good", text: `${stream.title} now comes from ${stream.origin}, was ${was.origin}${because(told)}` };
 }
 
 function moves(after: Topology, feeders: Feeders, at: number): Happening[] {
@@ -99,12 +100,35 @@ function moves(after: Topology, feeders: Feeders, at: number): Happening[] {
     // A change of content server is told as the stream's, once.
     if (servers.has(from) && servers.has(was)) continue;
     const to = key.slice(0, key.indexOf("\n"));
-    const text = `${to} moved to ${from}, was ${was}`;
+    const why = after.switches.find((one) => one.member === to && one.from === was && one.to === from);
+    const text = `${to} moved to ${from}, was ${was}${because(why)}`;
     if (told.has(text)) continue;
     told.add(text);
     happenings.push({ at, tone: "plain", text });
   }
   return happenings;
+}
+
+/** The reason in a reader's words; one that this page does not know is told as it came. */
+function because(why: Switch | undefined): string {
+  if (why === undefined) return "";
+  const words: Record<string, string> = {
+    ConnectionLost: "its connection was lost",
+    HopSilent: "it fell silent",
+    MediaStalled: "its media stood still",
+    HeartbeatLost: "its heartbeat was lost",
+    BetterMetric: "the other one is better",
+    ContentGone: "it no longer has the content",
+    ClockSkew: "its clock is off",
+    Drained: "it leaves",
+    GoAway: "it leaves",
+    Manual: "by hand",
+    PathLoop: "it was fed in a circle",
+    ParentRepairing: "it repaired for too long",
+    Planned: "as planned",
+    CarrierReturned: "it is back",
+  };
+  return `: ${words[why.cause] ?? why.cause}`;
 }
 
 /** Feeder of each (member, stream) that has exactly one. */

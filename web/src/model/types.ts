@@ -71,6 +71,17 @@ export interface Origin {
   readonly preparing: readonly Preparation[];
 }
 
+/** A change of feeder, as the member that made it tells it. */
+export interface Switch {
+  readonly member: string;
+  readonly at: number;
+  readonly stream: string;
+  readonly from: string;
+  readonly to: string;
+  /** The project's word, such as HopSilent. */
+  readonly cause: string;
+}
+
 export interface Topology {
   readonly name: string;
   readonly epoch: number;
@@ -82,6 +93,8 @@ export interface Topology {
   readonly streams: readonly StreamSummary[];
   readonly edges: readonly EdgeAddress[];
   readonly origins: readonly Origin[];
+  /** Newest first. */
+  readonly switches: readonly Switch[];
 }
 
 export interface Track {
