@@ -50,6 +50,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         // Later runs of the control plane have later clocks; two within a millisecond cannot be.
         term: clock::unix_ms(),
         limits: Limits::default(),
+        // Whoever reaches this loopback address may end the processes as well.
+        changes: true,
     };
     let service = Service::new(settings, Arc::new(secret), shutdown.clone());
     tracing::info!(grpc = %args.grpc, http = %args.http, "control plane serves");

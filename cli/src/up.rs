@@ -33,6 +33,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::commands;
+use crate::drain;
 use crate::exit::Refusal;
 use crate::play;
 use crate::scenario::{self, Scenario};
@@ -334,8 +335,30 @@ impl Run {
         loop {
             tokio::select! {
                 () = signals.next() => return ExitCode::SUCCESS,
-                notice = self.supervisor.next() => tell(&self.output, notice),
+                notice = self.supervisor.next() => {
+                    let notice = self.rest_if_drained(notice).await;
+                    tell(&self.output, notice);
+                }
             }
+        }
+    }
+
+    /// A member that left because somebody drained it stays away; control knows, if anybody does.
+    async fn rest_if_drained(&mut self, notice: Notified) -> Notified {
+        match notice {
+            Notice::Ended {
+                member,
+                exit: exit @ Exit::Code(0),
+                restart_in: Some(_),
+            } if drain::was_drained(&self.places.url(names::CONTROL), &member).await => {
+                self.supervisor.rest(&member);
+                Notice::Ended {
+                    member,
+                    exit,
+                    restart_in: None,
+                }
+            }
+            notice => notice,
         }
     }
 

@@ -123,6 +123,9 @@ impl Call {
             if let Some(plan) = self.guard.poll_plan() {
                 return Some(Ok(attach_reply::Body::Plan(plan)));
             }
+            if let Some(away) = self.guard.poll_drain() {
+                return Some(Ok(attach_reply::Body::Drain(away)));
+            }
             tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => return Some(Err(stopping())),
@@ -159,6 +162,11 @@ impl Guard {
     fn poll_plan(&self) -> Option<v1::Plan> {
         self.shared
             .with(|topology, _| topology.poll_plan(self.session))
+    }
+
+    fn poll_drain(&self) -> Option<v1::GoAway> {
+        self.shared
+            .with(|topology, _| topology.poll_drain(self.session))
     }
 
     fn is_current(&self) -> bool {

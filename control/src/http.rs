@@ -1,9 +1,10 @@
 //! The HTTP side: the page and its assets, the API behind it, events, posters, health and metrics.
 //!
-//! Read-only; every answer may be read by any page (`Access-Control-Allow-Origin: *`), since edges
-//! and the page have different ports.
+//! What is read may be read by any page (`Access-Control-Allow-Origin: *`), since edges and the page
+//! have different ports. What changes something ([`drain`]) is for this host's own callers alone.
 
 mod assets;
+mod drain;
 mod events;
 mod metrics;
 mod progress;
@@ -15,11 +16,12 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use bytes::Bytes;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+pub use self::drain::HEADER as CHANGE_HEADER;
 pub(crate) use self::progress::Listener;
 use crate::service::Shared;
 
@@ -27,13 +29,15 @@ use crate::service::Shared;
 pub(crate) struct App {
     shared: Arc<Shared>,
     shutdown: CancellationToken,
+    changes: bool,
     events: events::Seats,
 }
 
-pub(crate) fn router(shared: Arc<Shared>, shutdown: CancellationToken) -> Router {
+pub(crate) fn router(shared: Arc<Shared>, shutdown: CancellationToken, changes: bool) -> Router {
     let app = App {
         shared,
         shutdown,
+        changes,
         events: events::Seats::default(),
     };
     Router::new()
@@ -44,6 +48,7 @@ pub(crate) fn router(shared: Arc<Shared>, shutdown: CancellationToken) -> Router
         .route("/api/origins", get(origins))
         .route("/api/streams", get(streams))
         .route("/api/events", get(events::serve))
+        .route(drain::PATH, post(drain::serve))
         .route("/{stream}/poster.jpg", get(poster))
         .fallback(assets::serve)
         .layer(middleware::from_fn(share))
@@ -113,6 +118,10 @@ fn not_found(message: String) -> Response {
 
 /// Lets any page read the answers, and answers preflights.
 async fn share(request: Request, next: Next) -> Response {
+    if request.uri().path().starts_with(drain::UNDER) {
+        // No page of another origin is told that it may call, nor what was answered.
+        return next.run(request).await;
+    }
     let mut response = if request.method() == Method::OPTIONS {
         StatusCode::NO_CONTENT.into_response()
     } else {

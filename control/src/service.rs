@@ -42,12 +42,15 @@ pub struct Settings {
     pub term: u64,
     /// Bounds of the state machine.
     pub limits: Limits,
+    /// Whether HTTP may change anything. Where somebody else decides who may (Kubernetes), it may not.
+    pub changes: bool,
 }
 
 /// A control plane that is not running yet.
 pub struct Service {
     shared: Arc<Shared>,
     authenticator: Arc<dyn Authenticator>,
+    changes: bool,
     shutdown: CancellationToken,
 }
 
@@ -82,6 +85,7 @@ impl Service {
                 published: watch::Sender::new(Bytes::new()),
             }),
             authenticator,
+            changes: settings.changes,
             shutdown,
         }
     }
@@ -94,6 +98,11 @@ impl Service {
     #[cfg(test)]
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    #[cfg(test)]
+    pub(crate) fn forbid_changes(&mut self) {
+        self.changes = false;
     }
 
     #[cfg(test)]
@@ -113,7 +122,7 @@ impl Service {
 
     /// The HTTP side.
     pub fn router(&self) -> axum::Router {
-        http::router(self.shared.clone(), self.shutdown.clone())
+        http::router(self.shared.clone(), self.shutdown.clone(), self.changes)
     }
 
     /// Serves until shutdown or the first failure.

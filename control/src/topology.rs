@@ -7,6 +7,7 @@
 //! nothing at all. A restarted control plane has an empty machine that refills as members attach;
 //! the plan it sends them says what their static configuration says, so nothing moves.
 
+mod drain;
 mod limits;
 mod member;
 mod origins;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use banyan_proto::v1;
 
+pub use self::drain::{Drain, DrainError};
 pub use self::limits::{Limits, Refusal};
 use self::member::Member;
 pub use self::member::State;

@@ -61,6 +61,7 @@ async fn control() -> Control {
         roster: roster(&["edge-0", "edge-1"]),
         term: 42,
         limits: Limits::default(),
+        changes: true,
     };
     let service = Service::new(settings, Arc::new(secret()), shutdown.clone());
     let handle = service.handle();

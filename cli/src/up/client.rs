@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use banyan_control::http::CHANGE_HEADER;
 use bytes::Bytes;
-use http::Uri;
+use http::{Request, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -30,10 +31,29 @@ impl Client {
         serde_json::from_slice(&body).with_context(|| format!("{url} answered no such JSON"))
     }
 
+    /// Asks for a change; gives the status and the text of the answer.
+    pub(crate) async fn change(&self, url: &str) -> anyhow::Result<(http::StatusCode, String)> {
+        let uri: Uri = url.parse().with_context(|| format!("{url:?} is no URL"))?;
+        let request = Request::post(uri)
+            .header(CHANGE_HEADER, "1")
+            .body(Empty::new())?;
+        let (status, body) = self.exchange(url, request).await?;
+        Ok((status, String::from_utf8_lossy(&body).trim().to_owned()))
+    }
+
     async fn get(&self, url: &str) -> anyhow::Result<(http::StatusCode, Bytes)> {
         let uri: Uri = url.parse().with_context(|| format!("{url:?} is no URL"))?;
+        self.exchange(url, Request::get(uri).body(Empty::new())?)
+            .await
+    }
+
+    async fn exchange(
+        &self,
+        url: &str,
+        request: Request<Empty<Bytes>>,
+    ) -> anyhow::Result<(http::StatusCode, Bytes)> {
         let exchange = async {
-            let response = self.0.get(uri).await?;
+            let response = self.0.request(request).await?;
             let status = response.status();
             let body = Limited::new(response.into_body(), LARGEST).collect().await;
             let body = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();

@@ -31,6 +31,7 @@ fn service() -> Service {
             },
             term: 1,
             limits: Limits::default(),
+            changes: true,
         },
         Arc::new(RunSecret::new([7; 32])),
         CancellationToken::new(),
@@ -209,4 +210,84 @@ async fn event_clients_are_bounded() {
     );
     held.pop();
     assert_eq!(open().await.unwrap().status(), StatusCode::OK);
+}
+
+async fn post(service: &Service, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
+    let mut request = Request::post(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Body::empty()).unwrap();
+    let response = service.router().oneshot(request).await.unwrap();
+    let status = response.status().as_u16();
+    let shared = response
+        .headers()
+        .contains_key("access-control-allow-origin");
+    assert!(!shared, "{path} is for no other page");
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8_lossy(&body).into_owned())
+}
+
+#[tokio::test]
+async fn a_member_is_asked_to_leave_by_those_who_may() {
+    let service = service();
+    let own = ("x-banyan", "1");
+    let drain = "/api/members/root-0/drain";
+    let (status, text) = post(&service, drain, &[own]).await;
+    assert!(status == 409 && text.contains("not attached"), "{text}");
+    offer(&service, 1, "harvest");
+    for (path, headers, status, part) in [
+        (drain, vec![], 403, "x-banyan"),
+        (
+            drain,
+            vec![own, ("host", "a:1"), ("origin", "http://b:1")],
+            403,
+            "another origin",
+        ),
+        (
+            drain,
+            vec![own, ("host", "a:1"), ("origin", "null")],
+            403,
+            "another origin",
+        ),
+        (
+            "/api/members/root-9/drain",
+            vec![own],
+            404,
+            "it has root-0, edge-0",
+        ),
+        (
+            "/api/members/..%2froot-0/drain",
+            vec![own],
+            404,
+            "has no member",
+        ),
+        (
+            drain,
+            vec![own, ("host", "a:1"), ("origin", "http://a:1")],
+            202,
+            "asked",
+        ),
+        (drain, vec![own], 202, "asked"),
+    ] {
+        let (got, text) = post(&service, path, &headers).await;
+        assert_eq!(got, status, "{path} {headers:?}: {text}");
+        assert!(text.contains(part), "{text}");
+    }
+    for method in ["GET", "OPTIONS", "DELETE"] {
+        let request = Request::builder().method(method).uri(drain);
+        let request = request.body(Body::empty()).unwrap();
+        let response = service.router().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert!(
+            !response
+                .headers()
+                .contains_key("access-control-allow-headers")
+        );
+    }
+    let (_, view) = get_text(&service, "/api/topology").await;
+    assert!(view.contains("\"drain\":\"asked\""), "{view}");
+    let mut fixed = self::service();
+    fixed.forbid_changes();
+    assert_eq!(post(&fixed, drain, &[own]).await.0, 403);
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use banyan_proto::v1;
 
 use super::Session;
+use super::drain::Drain;
 use super::limits::{Limits, Refusal};
 
 /// Whether a member's word counts now.
@@ -42,6 +43,8 @@ pub(super) struct Member {
     held: Option<Held>,
     rates: BTreeMap<(String, String), Rate>,
     bucket: Bucket,
+    /// Asked to leave: whether the current call has been told.
+    leave: Option<bool>,
     /// The plan given to the current call.
     pub(super) planned: Option<(u64, u64)>,
     /// The plan last answered, by any call.
@@ -69,6 +72,11 @@ impl Member {
             // Another process: its counters start anew.
             self.rates.clear();
             self.boot_id = boot_id.to_owned();
+            self.leave = None;
+        }
+        if let Some(told) = &mut self.leave {
+            // The same process over a new call: the order may have been lost with the old one.
+            *told = false;
         }
         self.attached_at = Some(at);
         self.detached_at = None;
@@ -163,6 +171,31 @@ impl Member {
             }
             _ => reported.is_none() && waited <= limits.startup,
         }
+    }
+
+    /// Marks it to be told to leave; false when it has no call.
+    pub(super) fn ask_to_leave(&mut self) -> bool {
+        let attached = self.session.is_some();
+        if attached {
+            self.leave = Some(false);
+        }
+        attached
+    }
+
+    /// Whether its call is to be told now to leave.
+    pub(super) fn take_order(&mut self) -> bool {
+        self.leave
+            .as_mut()
+            .is_some_and(|told| !std::mem::replace(told, true))
+    }
+
+    pub(super) fn drain(&self) -> Option<Drain> {
+        self.leave?;
+        Some(match (self.session, self.report()) {
+            (None, _) => Drain::Left,
+            (Some(_), Some(report)) if report.draining => Drain::Leaving,
+            (Some(_), _) => Drain::Asked,
+        })
     }
 
     pub(super) fn state(&self) -> State {

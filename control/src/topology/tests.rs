@@ -32,14 +32,14 @@ fn roster() -> Roster {
     }
 }
 
-fn at(ms: u64) -> Now {
+pub(super) fn at(ms: u64) -> Now {
     Now {
         at: Duration::from_millis(ms),
         unix_ms: 1_000_000 + ms,
     }
 }
 
-fn topology() -> Topology {
+pub(super) fn topology() -> Topology {
     Topology::new(roster(), 7, Limits::default(), at(0))
 }
 

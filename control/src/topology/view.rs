@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use banyan_proto::v1;
 use serde::Serialize;
 
-use super::{Now, State, Topology};
+use super::{Drain, Now, State, Topology};
 use crate::roster::{Entry, Role};
 
 /// `/api/topology`, also the data of every event.
@@ -48,6 +48,9 @@ pub struct MemberView {
     pub tier: String,
     pub state: &'static str,
     pub draining: bool,
+    /// How far it is with leaving, when it was asked to: asked, leaving, left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain: Option<&'static str>,
     pub http: String,
     pub grpc: String,
     pub pid: u32,
@@ -188,13 +191,15 @@ impl Topology {
     fn member_view(&self, entry: &Entry) -> MemberView {
         let member = self.members.get(&entry.name);
         let report = member.and_then(|member| member.report());
+        let drain = self.draining(&entry.name);
         let load = report.and_then(|report| report.load).unwrap_or_default();
         MemberView {
             name: entry.name.clone(),
             role: entry.role,
             tier: entry.tier.clone(),
             state: member.map_or(State::Starting, |m| m.state()).as_str(),
-            draining: report.is_some_and(|report| report.draining),
+            draining: drain.is_some() || report.is_some_and(|report| report.draining),
+            drain: drain.map(Drain::as_str),
             http: entry.http.clone(),
             grpc: entry.grpc.clone(),
             pid: report.map_or(0, |report| report.pid),

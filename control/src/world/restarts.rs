@@ -64,6 +64,11 @@ impl Restarts {
         Some(delay)
     }
 
+    /// The member is not to start again.
+    pub fn forget(&mut self, member: &str) {
+        self.members.remove(member);
+    }
+
     /// The earliest start that is due, if any.
     pub fn next_due(&self) -> Option<Duration> {
         self.members.values().filter_map(|a| a.due).min()
@@ -114,6 +119,16 @@ mod tests {
         assert_eq!(delays, [250, 500, 1000, 2000, 4000, 8000, 8000]);
         restarts.handle_started("edge-0", now);
         assert_eq!(restarts.handle_ended("edge-0", now + FORGIVEN), Some(FIRST));
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_due() {
+        let mut restarts = Restarts::new(Policy::Always);
+        restarts.handle_started("root-0", ms(0));
+        restarts.handle_ended("root-0", ms(5)).unwrap();
+        restarts.forget("root-0");
+        assert_eq!(restarts.next_due(), None);
+        assert_eq!(restarts.poll_due(ms(60_000)), None);
     }
 
     #[test]

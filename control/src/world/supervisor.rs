@@ -71,6 +71,11 @@ impl<W: World> Supervisor<W> {
         Ok(())
     }
 
+    /// A member that ended is not started again.
+    pub fn rest(&mut self, member: &str) {
+        self.restarts.forget(member);
+    }
+
     /// The next thing that happens to a member. Cancel-safe as long as the world starts members
     /// without waiting.
     pub async fn next(&mut self) -> Notice<W::Error> {
