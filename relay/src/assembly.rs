@@ -21,7 +21,7 @@ use crate::connector::Dialled;
 use crate::core::{Core, Options, Role};
 use crate::leave::{Manner, Orders, Steps, leave};
 use crate::record::Recorder;
-use crate::rendezvous::Listening;
+use crate::rendezvous::{self, Listening};
 use crate::serve::Serving;
 use crate::upstream::Tuning;
 use crate::{attach, egress, follow};
@@ -156,6 +156,9 @@ impl Relay {
 /// Starts the core's own tasks.
 pub(crate) fn start(core: &Arc<Core>, control: Option<String>) {
     core.spawn(follow::run(core.clone()));
+    if core.options.role == Role::Root {
+        core.spawn(rendezvous::select(core.clone()));
+    }
     if let Some(uri) = control {
         core.spawn(attach::run(core.clone(), uri));
     }

@@ -88,11 +88,10 @@ impl Sources {
         }
     }
 
-    /// True when `source` offers `stream`, as far as its last word goes.
-    pub(crate) fn offers(&self, source: &str, stream: &str) -> bool {
-        self.sources
-            .get(source)
-            .is_some_and(|source| source.offers.contains_key(stream))
+    /// The run of `stream` that `source` offers, as far as its last word goes.
+    pub(crate) fn run(&self, source: &str, stream: &str) -> Option<&str> {
+        let offer = self.sources.get(source)?.offers.get(stream)?;
+        Some(&offer.run)
     }
 
     /// The view after `previous`; the same `Arc` contents and version when nothing changed.

@@ -29,6 +29,7 @@ use crate::upstream::Tuning;
 
 use switches::Switches;
 
+mod origins;
 mod plan;
 mod report;
 mod switches;

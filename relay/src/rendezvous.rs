@@ -1,15 +1,19 @@
 //! `Rendezvous.Beat`: content servers tell roots that they live; roots echo at once.
 //!
 //! The identity of the call decides whose beat it is; a beat says nothing of names. A beat that
-//! cannot be true, or that comes again, ends the call with `INVALID_ARGUMENT` and is counted.
+//! cannot be true, that comes again, or that comes on a call older than the sender's newest, ends its
+//! call with `INVALID_ARGUMENT` and is counted.
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use banyan_proto::v1::{self, beat_reply, beat_request, rendezvous_server::Rendezvous};
 use futures::{Stream, StreamExt, stream};
+use tokio::time::MissedTickBehavior;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::clock::Instant;
 use crate::core::{Core, Role};
 
 pub struct Listening {
@@ -62,7 +66,7 @@ pub(crate) async fn listen(
             "{source:?} is a root; only content servers beat"
         )));
     }
-    core.beat_call_began(&source);
+    let call = core.beat_call_began(&source);
     let welcome = v1::BeatReply {
         body: Some(beat_reply::Body::Welcome(v1::Welcome {
             identity: core.member().to_owned(),
@@ -71,10 +75,10 @@ pub(crate) async fn listen(
         })),
     };
     let shutdown = core.shutdown.clone();
-    let echoes = stream::unfold(Some((core, beats, source)), |state| async move {
+    let echoes = stream::unfold(Some((core, beats, source)), move |state| async move {
         let (core, mut beats, source) = state?;
         match beats.next().await? {
-            Ok(request) => match echo(&core, &source, request) {
+            Ok(request) => match echo(&core, &source, call, request) {
                 Ok(reply) => Some((Ok(reply), Some((core, beats, source)))),
                 Err(status) => Some((Err(status), None)),
             },
@@ -88,7 +92,12 @@ pub(crate) async fn listen(
     ))
 }
 
-fn echo(core: &Core, source: &str, request: v1::BeatRequest) -> Result<v1::BeatReply, Status> {
+fn echo(
+    core: &Core,
+    source: &str,
+    call: u64,
+    request: v1::BeatRequest,
+) -> Result<v1::BeatReply, Status> {
     let beat = match request.body {
         Some(beat_request::Body::Beat(beat)) => beat,
         Some(beat_request::Body::Hello(_)) => {
@@ -101,7 +110,7 @@ fn echo(core: &Core, source: &str, request: v1::BeatRequest) -> Result<v1::BeatR
         None => v1::Beat::default(),
     };
     let (sequence, sent_unix_ns) = (beat.sequence, beat.sent_unix_ns);
-    core.beat(source, beat)
+    core.beat(source, call, beat)
         .map_err(|error| Status::invalid_argument(error.to_string()))?;
     Ok(v1::BeatReply {
         body: Some(beat_reply::Body::Echo(v1::Echo {
@@ -111,4 +120,17 @@ fn echo(core: &Core, source: &str, request: v1::BeatRequest) -> Result<v1::BeatR
             roots: core.root_list(),
         })),
     })
+}
+
+/// How often a root decides who feeds each stream: a lost heartbeat is told within it.
+const DECIDE_EVERY: Duration = Duration::from_millis(500);
+
+/// A root's decisions, until the core stops.
+pub(crate) async fn select(core: Arc<Core>) {
+    let mut ticks = tokio::time::interval(DECIDE_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        core.select_origins(Instant::now());
+    }
 }

@@ -7,5 +7,6 @@ mod links;
 mod refuse;
 mod repair;
 mod rogue;
+mod selection;
 mod socket;
 mod tree;

@@ -70,11 +70,17 @@ pub struct OriginStatus {
     /// Lower is better.
     pub metric: u32,
     pub contents: Vec<String>,
-    /// `Active`, `Standby` or `Silent`.
+    /// `Active`, `Standby`, `Silent` or `Ineligible`.
     pub state: String,
+    /// Why no stream would be pulled from it now: `Silent`, `ClockSkew`, `Draining` or
+    /// `NotPrepared`; empty = eligible.
+    pub reason: String,
+    /// What the metric is made of: medians of the last beats.
     pub rtt_us: u32,
     pub late_permille: u32,
     pub load_permille: u32,
+    /// Its clock behind this root's.
+    pub clock_offset_us: i64,
     /// Streams this root pulls from it now.
     pub feeds: Vec<String>,
     pub preparing: Vec<Preparing>,

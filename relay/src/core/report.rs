@@ -206,6 +206,8 @@ fn origin_report(origin: OriginStatus) -> v1::OriginReport {
         late_permille: origin.late_permille,
         load_permille: origin.load_permille,
         feeds: origin.feeds,
+        reason: origin.reason,
+        clock_offset_us: origin.clock_offset_us,
         preparing: origin
             .preparing
             .into_iter()

@@ -24,7 +24,10 @@ impl Switches {
         self.sequence += 1;
         switch.sequence = self.sequence;
         switch.at_unix_ms = unix_ms;
-        *self.parents.entry(switch.cause.clone()).or_default() += 1;
+        // Of an idle stream nothing moves but the choice.
+        if !switch.track.is_empty() {
+            *self.parents.entry(switch.cause.clone()).or_default() += 1;
+        }
         if switch.origin {
             *self.origins.entry(switch.cause.clone()).or_default() += 1;
         }
@@ -48,7 +51,7 @@ impl Switches {
             ),
             (
                 "origin_switches",
-                "Moves of a track to or from a content server, by cause",
+                "Moves of a track (or of an idle stream's choice) to or from a content server, by cause",
                 &self.origins,
             ),
         ];
@@ -81,6 +84,7 @@ mod tests {
         let mut switches = Switches::default();
         for n in 0..20 {
             let switch = v1::Switch {
+                track: "720p".to_owned(),
                 cause: if n % 2 == 0 { "Planned" } else { "HopSilent" }.to_owned(),
                 origin: n == 1,
                 ..Default::default()

@@ -8,7 +8,6 @@ use tokio::sync::watch;
 use super::{Core, Role, lock};
 use crate::clock::Instant;
 use crate::library::CatalogView;
-use crate::origins::BeatError;
 use crate::upstream::Cause;
 
 /// Parents whose catalogue is followed: warm connections, the primary's and a backup's among them.
@@ -32,10 +31,7 @@ impl Core {
                 .collect();
         }
         let mut parents = self.roots_before(stream);
-        let sources = lock(&self.sources);
-        parents.extend(
-            lock(&self.origins).ranked(|name| sources.offers(name, stream), Instant::now()),
-        );
+        parents.extend(self.ranked_origins(stream, Instant::now()));
         parents
     }
 
@@ -58,7 +54,7 @@ impl Core {
     /// A better parent than `current` to move to gently, and why.
     ///
     /// A relay or an edge: the one its plan names first. A root: a root that ranks before it and has
-    /// answered for long enough.
+    /// answered for long enough; else the content server that is selected for the stream.
     pub(crate) fn preferred_parent(
         &self,
         stream: &str,
@@ -69,30 +65,22 @@ impl Core {
             return self.planned_parent(current);
         }
         let stable = self.options.tuning.stable;
-        let since = lock(&self.connected_since);
-        self.roots_before(stream)
-            .into_iter()
-            .take_while(|peer| peer.name != current)
-            .find(|peer| {
+        let returned = {
+            let since = lock(&self.connected_since);
+            let answers = |peer: &v1::Peer| {
                 since
                     .get(&peer.name)
                     .is_some_and(|at| now.saturating_duration_since(*at) >= stable)
-            })
-            .map(|peer| (peer, Cause::CarrierReturned))
-    }
-
-    pub(crate) fn is_origin(&self, name: &str) -> bool {
-        self.options.role == Role::Root
-            && lock(&self.origins).peers().iter().any(|p| p.name == name)
-    }
-
-    /// Another content server than `name` offers `stream`.
-    pub(crate) fn has_other_source(&self, stream: &str, name: &str) -> bool {
-        let sources = lock(&self.sources);
-        lock(&self.origins)
-            .peers()
-            .iter()
-            .any(|peer| peer.name != name && sources.offers(&peer.name, stream))
+            };
+            self.roots_before(stream)
+                .into_iter()
+                .take_while(|peer| peer.name != current)
+                .find(answers)
+        };
+        match returned {
+            Some(peer) => Some((peer, Cause::CarrierReturned)),
+            None => self.selected_origin(stream, current),
+        }
     }
 
     /// Whose catalogues to follow now.
@@ -169,32 +157,5 @@ impl Core {
 
     pub(crate) fn is_connected(&self, name: &str) -> bool {
         lock(&self.connected_since).contains_key(name)
-    }
-
-    // ---- beats --------------------------------------------------------------------------------
-
-    pub(crate) fn beat_call_began(&self, source: &str) {
-        lock(&self.origins).call_began(source);
-    }
-
-    pub(crate) fn beat(&self, source: &str, beat: v1::Beat) -> Result<(), BeatError> {
-        let moved = lock(&self.origins).beat(source, beat, Instant::now());
-        match moved {
-            Ok(moved) => {
-                if moved {
-                    self.config_changed.send_modify(|n| *n += 1);
-                }
-                Ok(())
-            }
-            Err(error) => {
-                self.counters.beats_refused.inc();
-                tracing::warn!(source, %error, "beat refused");
-                Err(error)
-            }
-        }
-    }
-
-    pub(crate) fn root_list(&self) -> Vec<v1::Peer> {
-        self.config().roots.clone()
     }
 }

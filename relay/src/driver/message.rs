@@ -266,6 +266,9 @@ impl Driver {
         let key = &self.track.key;
         let parent = self.machine.parent().unwrap_or_default().to_owned();
         let origin = self.core.is_origin(&parent);
+        if origin {
+            self.core.origin_flows(&key.stream, &parent);
+        }
         match self.left.take() {
             Some(left) if left.parent != parent => {
                 let cause = left.cause.label();

@@ -51,6 +51,10 @@ pub(crate) struct Origin {
     timeline: Timeline,
     /// False after the content was taken back.
     pub(crate) offered: watch::Sender<bool>,
+    /// What its beats say of it.
+    pub(crate) vitals: watch::Sender<v1::Beat>,
+    /// False while its beats do not get through.
+    pub(crate) beating: watch::Sender<bool>,
 }
 
 impl Origin {
@@ -67,6 +71,12 @@ impl Origin {
                 sample_rate: None,
             },
             offered: watch::Sender::new(true),
+            beating: watch::Sender::new(true),
+            vitals: watch::Sender::new(v1::Beat {
+                rtt_min_us: 100,
+                rtt_median_us: 1000,
+                ..Default::default()
+            }),
         }
     }
 
@@ -164,7 +174,7 @@ impl Origin {
         }
     }
 
-    fn start(&self, from: &From) -> Result<(u64, u32), Status> {
+    fn start(&self, track: &str, from: &From) -> Result<(u64, u32), Status> {
         let (number, _) = self.position();
         match from {
             From::Live(_) => Ok((number, 0)),
@@ -173,9 +183,8 @@ impl Origin {
                     return Err(Status::failed_precondition("another run"));
                 }
                 if !after.sha256.is_empty() {
-                    let last = self.chunk(VIDEO, after.hashed_number, 5);
-                    let track = self.content.tracks.first();
-                    if track.is_some_and(|t| t == VIDEO) && last.head.sha256 != after.sha256 {
+                    let last = self.chunk(track, after.hashed_number, 5);
+                    if last.head.sha256 != after.sha256 {
                         return Err(Status::failed_precondition("other bytes"));
                     }
                 }
@@ -275,7 +284,7 @@ impl MediaService for Origin {
         if !*self.offered.borrow() || !self.content.tracks.contains(&request.track) {
             return Err(Status::not_found("no such stream"));
         }
-        let next = self.start(request.from.as_ref().unwrap())?;
+        let next = self.start(&request.track, request.from.as_ref().unwrap())?;
         let queue = VecDeque::from([
             Frame::media(Body::Welcome(self.welcome())),
             Frame::media(Body::Description(v1::Description {

@@ -115,7 +115,7 @@ impl Overlay {
             core.spawn(beats(
                 core.clone(),
                 self.net.clone(),
-                self.origins.keys().cloned().collect(),
+                self.origins.values().cloned().collect(),
             ));
         }
         if let Some(old) = self.members.insert(name.to_owned(), core) {
@@ -145,8 +145,12 @@ impl Overlay {
 
     /// Watches the video on a member until dropped, as an HTTP viewer would.
     pub(crate) async fn watch(&self, name: &str) -> Watching {
+        self.watch_track(name, VIDEO).await
+    }
+
+    pub(crate) async fn watch_track(&self, name: &str, track: &str) -> Watching {
         let library = self.library(name);
-        let handle = library.track(STREAM, VIDEO).await.unwrap();
+        let handle = library.track(STREAM, track).await.unwrap();
         let demand = handle.demand();
         Watching {
             handle,
@@ -171,10 +175,14 @@ impl Overlay {
         crossed
     }
 
-    /// The ledger of what a member received live.
+    /// The ledger of what a member received live of the video.
     pub(crate) fn counts(&self, to: &str) -> Counts {
+        self.counts_of(to, VIDEO)
+    }
+
+    pub(crate) fn counts_of(&self, to: &str, track: &str) -> Counts {
         let mut ledger = Ledger::new();
-        for c in self.received(to) {
+        for c in self.received(to).iter().filter(|c| c.track == track) {
             ledger.record(&c.run, Position::new(c.number, c.part), c.last);
         }
         ledger.counts()
@@ -213,22 +221,29 @@ pub(crate) struct Watching {
     _demand: crate::library::DemandGuard,
 }
 
-/// The content servers' beats to one root.
-async fn beats(core: Arc<Core>, net: Net, origins: Vec<String>) {
+/// The content servers' beats to one root, as their vitals say.
+async fn beats(core: Arc<Core>, net: Net, origins: Vec<Origin>) {
+    let calls: Vec<u64> = origins
+        .iter()
+        .map(|origin| core.beat_call_began(&origin.name))
+        .collect();
     let mut sequence = 0;
     loop {
         sequence += 1;
-        for name in &origins {
+        for (origin, call) in origins.iter().zip(&calls) {
+            let name = &origin.name;
             if net.health(name) == Some(Health::Alive) && net.carries(name, core.member()) {
+                if !*origin.beating.borrow() {
+                    continue;
+                }
+                let offered = *origin.offered.borrow();
                 let beat = v1::Beat {
                     sequence,
                     endpoints: vec![format!("http://{name}:1")],
-                    contents: vec![STREAM.into()],
-                    rtt_min_us: 100,
-                    rtt_median_us: 1000,
-                    ..Default::default()
+                    contents: offered.then(|| STREAM.to_owned()).into_iter().collect(),
+                    ..origin.vitals.borrow().clone()
                 };
-                core.beat(name, beat).unwrap();
+                core.beat(name, *call, beat).unwrap();
             }
         }
         sleep(Duration::from_secs(1)).await;
