@@ -1,6 +1,7 @@
 //! Simulations: whole overlays in one process, in virtual time.
 
 mod bounds;
+mod chaos;
 mod late;
 mod leave;
 mod links;

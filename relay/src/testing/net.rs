@@ -245,6 +245,11 @@ impl Net {
         lock(&self.inner.crossed).clone()
     }
 
+    /// What crossed since the first `known`.
+    pub(crate) fn crossed_since(&self, known: usize) -> Vec<Crossed> {
+        lock(&self.inner.crossed)[known..].to_vec()
+    }
+
     /// Fetch requests as (from the asking member, to the asked one, request).
     pub(crate) fn fetches(&self) -> Vec<(String, String, v1::FetchRequest)> {
         lock(&self.inner.fetches).clone()

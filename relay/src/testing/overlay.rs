@@ -31,6 +31,11 @@ impl Overlay {
     /// Nobody yet.
     pub(crate) fn test(seed: u64) -> Overlay {
         println!("seed {seed}");
+        Overlay::quiet(seed)
+    }
+
+    /// The same, for one of many.
+    pub(crate) fn quiet(seed: u64) -> Overlay {
         Overlay {
             net: Net::new(clock(), seed),
             origins: BTreeMap::new(),
