@@ -4,12 +4,14 @@
 //! the next one is open already. One task per peer; the set follows the configuration and, on a
 //! root, the beats.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use banyan_proto::carrier;
 use banyan_proto::v1::{self, catalog_message::Body};
-use rand::Rng;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -27,7 +29,7 @@ const RETRY_LONGEST: Duration = Duration::from_secs(2);
 /// Keeps one task per peer until the core stops.
 pub(crate) async fn run(core: Arc<Core>) {
     let mut changes = core.config_changes();
-    let mut followed: HashMap<(String, String), CancellationToken> = HashMap::new();
+    let mut followed: BTreeMap<(String, String), CancellationToken> = BTreeMap::new();
     loop {
         changes.mark_unchanged();
         let peers = core.catalog_peers();
@@ -46,6 +48,7 @@ pub(crate) async fn run(core: Arc<Core>) {
                 let ended = stop.clone();
                 core.spawn(async move {
                     tokio::select! {
+                        biased;
                         () = ended.cancelled() => {}
                         () = task => {}
                     }
@@ -61,6 +64,9 @@ pub(crate) async fn run(core: Arc<Core>) {
 
 async fn follow(core: Arc<Core>, peer: v1::Peer) {
     let mut retry = RETRY_FIRST;
+    // Every start of every member has moments of its own; a simulation has the same ones again.
+    let me = format!("{} {}", core.member(), core.options.boot_id);
+    let mut rng = StdRng::seed_from_u64(carrier::weight(&me, &peer.name));
     loop {
         let mut answered = false;
         let error = match read(&core, &peer, &mut answered).await {
@@ -78,7 +84,7 @@ async fn follow(core: Arc<Core>, peer: v1::Peer) {
             );
         }
         core.catalog_lost(&peer.name);
-        let jitter = rand::rng().random_range(0.5..1.0);
+        let jitter = rng.random_range(0.5..1.0);
         sleep(retry.mul_f64(jitter)).await;
         retry = (retry * 2).min(RETRY_LONGEST);
     }

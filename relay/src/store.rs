@@ -81,6 +81,10 @@ pub(crate) struct Store {
     adopted_hash: (u64, Bytes),
     /// Run and discontinuity sequence that children already know, until media arrives.
     adopted_sequence: Option<(String, u64)>,
+    /// The segment at the parent's head as the parent listed it, until media arrives.
+    listed_head: Option<v1::SegmentInfo>,
+    /// The adopted position, when it proved to be the last of its segment.
+    began_after: Option<Cursor>,
     ended: Option<Ended>,
     bytes: usize,
     stamps: VecDeque<(u64, u64)>,
@@ -205,6 +209,7 @@ impl Store {
         let offset = self.pending_offset(&run);
         for info in &index.segments {
             if info.number >= index.head_number {
+                self.listed_head = Some(info.clone());
                 continue; // its chunks tell
             }
             let known = self.index.get(&info.number);
@@ -222,6 +227,29 @@ impl Store {
             self.index.insert(info.number, Entry::listed(info));
         }
         self.trim();
+    }
+
+    /// The first chunk received opens the segment behind an adopted position: that one was the last
+    /// of its own, which is therefore whole, and listed as the parent told.
+    fn begin_after_adopted(&mut self, head: &v1::ChunkHead) {
+        let listed = self.listed_head.take();
+        let Some(tip) = &self.tip else { return };
+        let at = tip.at;
+        if tip.received || head.part != 0 || head.number != at.number + 1 {
+            return;
+        }
+        self.began_after = Some(at);
+        if let Some(mut info) = listed
+            && info.number == at.number
+            && info.part_durations.len() == at.part as usize + 1
+        {
+            if info.run.is_empty() {
+                info.run.clone_from(&tip.run);
+            }
+            info.discontinuity_sequence += self.discontinuity_offset;
+            let entry = Entry::listed(info);
+            self.index.entry(at.number).or_insert(entry);
+        }
     }
 
     /// What the offset will be once a chunk of `run` is taken.
@@ -263,6 +291,7 @@ impl Store {
         if let Some(offset) = self.offset(&head.run, head.discontinuity_sequence) {
             self.discontinuity_offset = offset;
         }
+        self.begin_after_adopted(&head);
         self.adopted_sequence = None;
         self.boundary = false;
         head.discontinuity_sequence += self.discontinuity_offset;

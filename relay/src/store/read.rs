@@ -147,6 +147,14 @@ impl Store {
                 }
                 // The front of the running segment is missing; it can be fetched once it is whole.
                 Some(_) if at.number == tip.at.number => return self.nothing_more(),
+                // Nothing follows in the segment that was over when this member began.
+                None if self
+                    .began_after
+                    .is_some_and(|last| at.number == last.number && at.part > last.part) =>
+                {
+                    at = next_segment(at);
+                    continue;
+                }
                 _ => {}
             }
             return self.gap_from(at);

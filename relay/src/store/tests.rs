@@ -275,6 +275,36 @@ fn a_restarted_member_goes_on_from_the_discontinuity_its_children_know() {
 }
 
 #[test]
+fn beginning_behind_a_segment_that_was_over_is_no_gap() {
+    let origin = origin();
+    for listed in [false, true] {
+        let mut store = store();
+        store.adopt(&v1::After {
+            run: RUN.into(),
+            number: EPOCH + 2,
+            part: 5,
+            ..Default::default()
+        });
+        if listed {
+            let mut parent = self::store();
+            fill(&mut parent, &origin, 0, 3);
+            store.merge_index(&parent.index_message());
+        }
+        fill(&mut store, &origin, 3, 4);
+        let Step::Chunk(chunk, _) = store.step(at(2, 6)) else {
+            panic!("{:?}", store.step(at(2, 6)))
+        };
+        assert_eq!((chunk.head.number, chunk.head.part), (EPOCH + 3, 0));
+        if listed {
+            let numbers: Vec<_> = store.view().segments.iter().map(|s| s.number).collect();
+            assert_eq!(numbers, [0, 1, 2, 3].map(|n| EPOCH + n));
+        } else {
+            assert!(matches!(store.step(at(2, 5)), Step::Gap { .. }));
+        }
+    }
+}
+
+#[test]
 fn resuming_says_what_fits_and_what_does_not() {
     let origin = origin();
     let mut store = store();

@@ -81,10 +81,11 @@ pub(crate) struct Net {
 
 struct Inner {
     clock: Clock,
-    rng: Mutex<StdRng>,
+    seed: u64,
     members: Mutex<HashMap<String, Member>>,
     /// By (from, to).
     ways: Mutex<HashMap<(String, String), watch::Sender<Way>>>,
+    draws: Mutex<HashMap<(String, String), StdRng>>,
     frozen: Mutex<HashMap<String, watch::Sender<bool>>>,
     calls: AtomicU64,
     crossed: Mutex<Vec<Crossed>>,
@@ -140,9 +141,10 @@ impl Net {
         Net {
             inner: Arc::new(Inner {
                 clock,
-                rng: Mutex::new(StdRng::seed_from_u64(seed)),
+                seed,
                 members: Mutex::default(),
                 ways: Mutex::default(),
+                draws: Mutex::default(),
                 frozen: Mutex::default(),
                 calls: AtomicU64::new(0),
                 crossed: Mutex::default(),
@@ -263,9 +265,18 @@ impl Net {
         Ok((member.service.clone(), member.health.subscribe()))
     }
 
-    fn delay(&self, way: &Way) -> Duration {
+    /// What the next frame takes: drawn per direction, so that what happens elsewhere changes nothing.
+    fn delay(&self, from: &str, to: &str) -> Duration {
+        let way = *self.way(from, to).borrow();
+        let mut draws = lock(&self.inner.draws);
+        let rng = draws
+            .entry((from.to_owned(), to.to_owned()))
+            .or_insert_with(|| {
+                let name = format!("{from} {}", self.inner.seed);
+                StdRng::seed_from_u64(banyan_proto::carrier::weight(&name, to))
+            });
         let jitter = (way.jitter.as_micros() as u64).max(1);
-        way.delay + Duration::from_micros(lock(&self.inner.rng).random_range(0..jitter))
+        way.delay + Duration::from_micros(rng.random_range(0..jitter))
     }
 }
 
@@ -327,8 +338,7 @@ impl MemoryLink {
         let mut asking = self.net.way(&self.me, &self.peer);
         let answering = self.net.way(&self.peer, &self.me);
         let resets = answering.borrow().resets;
-        let delay = self.net.delay(&asking.borrow());
-        tokio::time::sleep(delay).await;
+        tokio::time::sleep(self.net.delay(&self.me, &self.peer)).await;
         open(&mut asking).await;
         alive(&mut health, &answering).await?;
         let frames = tokio::select! {
@@ -484,8 +494,8 @@ impl MemorySource {
                 frame = self.frames.next(), if room => match frame {
                     None => self.over = true,
                     Some(frame) => {
-                        let way = *self.link.net.way(&self.link.peer, &self.link.me).borrow();
-                        let at = Instant::now() + self.link.net.delay(&way);
+                        let MemoryLink { net, me, peer } = &self.link;
+                        let at = Instant::now() + net.delay(peer, me);
                         let last = self.under_way.back().map_or(at, |(last, _)| *last);
                         self.under_way.push_back((at.max(last), frame));
                     }

@@ -112,10 +112,20 @@ impl Checks {
                 children.insert(member.clone());
             }
         }
-        let apart = self.past.iter().all(|past| {
-            past.ended
-                .is_some_and(|ended| now.saturating_duration_since(ended) > QUIET)
+        // Whoever is fed over it can find another feeder by itself, or its children must move too.
+        let can_repair = children.iter().all(|child| {
+            let others = match world.parents.get(child) {
+                Some(ranked) => ranked,
+                None => &world.origins,
+            };
+            let parent = world.hop(child).and_then(|hop| hop.0);
+            others.iter().any(|other| Some(other) != parent.as_ref())
         });
+        let apart = can_repair
+            && self.past.iter().all(|past| {
+                past.ended
+                    .is_some_and(|ended| now.saturating_duration_since(ended) > QUIET)
+            });
         for past in &mut self.past {
             let since = now.saturating_duration_since(past.began);
             past.apart &= past.ended.is_some() && since > QUIET;
