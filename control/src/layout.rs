@@ -176,6 +176,7 @@ pub fn roster(topology: &Topology, servers: &[Server], facts: &Facts<'_>) -> Res
             return Err(Error::Name { name });
         }
         members.push(Entry {
+            dials: BTreeMap::new(),
             grpc: facts.addresses.advertised(&name),
             http: facts.addresses.url(&name),
             tier: tier.to_owned(),
@@ -195,10 +196,26 @@ pub fn roster(topology: &Topology, servers: &[Server], facts: &Facts<'_>) -> Res
             add(name, role(tier), &tier.name, config)?;
         }
     }
+    let names: Vec<(String, String)> = members
+        .iter()
+        .filter(|entry| entry.role != Role::Origin)
+        .map(|entry| (entry.name.clone(), entry.grpc.clone()))
+        .collect();
+    for entry in &mut members {
+        for (name, everybodys) in names.iter().filter(|(name, _)| *name != entry.name) {
+            let own = facts.addresses.dialled(&entry.name, name);
+            // A world leads all links of a member its own way or none: thousands of members are not tried in pairs.
+            if own == *everybodys {
+                break;
+            }
+            entry.dials.insert(name.clone(), own);
+        }
+    }
     Ok(Roster {
         topology: topology.name.clone(),
         epoch: facts.epoch,
         members,
+        plan: Some(parents::relays(topology)),
     })
 }
 

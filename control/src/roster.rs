@@ -1,6 +1,7 @@
 //! Who belongs to a topology: the control plane's own configuration, and the only source of roles
 //! and addresses. What members say of themselves is never believed over it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use banyan_proto::v1;
@@ -51,6 +52,9 @@ pub struct Roster {
     pub epoch: u64,
     /// In the order of the layout: origins, roots, interior tiers top down, edges.
     pub members: Vec<Entry>,
+    /// What the planner starts from; none where everyone's parents are fixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<banyan_planner::Input>,
 }
 
 /// One member and what it is to do.
@@ -68,6 +72,9 @@ pub struct Entry {
     pub grpc: String,
     /// Where its HTTP is reached, as a URL without a path.
     pub http: String,
+    /// URIs by which it reaches others, where they differ from those that everybody uses.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dials: BTreeMap<String, String>,
     /// Its dynamic configuration; sent in Welcome and Plan.
     pub config: v1::Config,
 }

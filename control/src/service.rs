@@ -163,10 +163,13 @@ impl Service {
                 () = self.shutdown.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            let (revision, now) = self.shared.with(|topology, now| {
-                topology.handle_tick(now);
-                (topology.revision(), now)
+            let (planned, revision, now) = self.shared.with(|topology, now| {
+                let planned = topology.handle_tick(now);
+                (planned, topology.revision(), now)
             });
+            if planned {
+                self.shared.wake_calls();
+            }
             if shown != Some(revision) || now.at.saturating_sub(shown_at) >= HEARTBEAT {
                 (shown, shown_at) = (Some(revision), now.at);
                 self.shared.published.send_replace(self.shared.render());

@@ -5,12 +5,14 @@
 //! Silence makes a member *lost* (unknown) after a grace, never dead: what other members still say
 //! about it stands. Everything held is bounded by [`Limits`]; a report that breaks a bound changes
 //! nothing at all. A restarted control plane has an empty machine that refills as members attach;
-//! the plan it sends them says what their static configuration says, so nothing moves.
+//! the first plan it sends each of them says what that member does already, so nothing moves.
 
 mod drain;
 mod limits;
 mod member;
 mod origins;
+mod planning;
+mod sight;
 mod streams;
 pub mod view;
 
@@ -23,6 +25,8 @@ pub use self::drain::{Drain, DrainError};
 pub use self::limits::{Limits, Refusal};
 use self::member::Member;
 pub use self::member::State;
+use self::planning::Planning;
+pub use self::planning::Progress;
 pub use self::view::View;
 use crate::roster::{Role, Roster};
 
@@ -57,8 +61,9 @@ pub struct Topology {
     roster: Roster,
     limits: Limits,
     term: u64,
-    /// Of the plans; grows when the roster changes.
-    version: u64,
+    planning: Planning,
+    /// Whether enough members have been heard to plan.
+    informed: bool,
     started: Duration,
     members: BTreeMap<String, Member>,
     sessions: BTreeMap<Session, String>,
@@ -77,10 +82,11 @@ impl Topology {
             .map(|entry| (entry.name.clone(), Member::default()))
             .collect();
         Self {
+            planning: Planning::new(&roster, term),
+            informed: false,
             roster,
             limits,
             term,
-            version: 1,
             started: now.at,
             members,
             sessions: BTreeMap::new(),
@@ -90,8 +96,8 @@ impl Topology {
         }
     }
 
-    /// The members may have changed: those gone are forgotten, new ones are expected, and every
-    /// attached member is due a plan.
+    /// The members may have changed: those gone are forgotten, new ones are expected, and whoever's
+    /// configuration differs now is due a plan.
     pub fn handle_roster(&mut self, roster: Roster) {
         if roster == self.roster {
             return;
@@ -102,8 +108,8 @@ impl Topology {
         }
         let members = &self.members;
         self.sessions.retain(|_, name| members.contains_key(name));
+        self.planning.follow(&roster);
         self.roster = roster;
-        self.version += 1;
         self.revision += 1;
     }
 
@@ -115,17 +121,17 @@ impl Topology {
         hello: &v1::Hello,
         now: Now,
     ) -> Result<Attached, Refusal> {
-        let Some(entry) = self.roster.entry(member) else {
+        if self.roster.entry(member).is_none() {
             return Err(self.refuse(Refusal::UnknownMember {
                 member: limits::shorten(member),
                 topology: self.roster.topology.clone(),
             }));
-        };
+        }
         let welcome = v1::Welcome {
             identity: Role::Control.to_string(),
             slot: member.to_owned(),
             term: self.term,
-            config: Some(entry.config.clone()),
+            config: self.planning.welcome(member),
             ..Default::default()
         };
         let session = Session(self.next_session);
@@ -179,7 +185,10 @@ impl Topology {
                 got: limits::shorten(&report.role),
             });
         }
-        member.apply(report, now.at)
+        let parents = report.parents.clone();
+        member.apply(report, now.at)?;
+        self.planning.adopt(name, &parents);
+        Ok(())
     }
 
     /// The member says whether it took a plan.
@@ -213,30 +222,29 @@ impl Topology {
         self.refuse(Refusal::Unauthenticated);
     }
 
-    /// Time passes; members whose grace is over become lost.
-    pub fn handle_tick(&mut self, now: Now) {
+    /// Time passes; members whose grace is over become lost, and plans follow what was reported.
+    /// Tells whether plans changed, so that calls look for theirs.
+    pub fn handle_tick(&mut self, now: Now) -> bool {
         let waited = now.at.saturating_sub(self.started);
         let mut changed = false;
         for member in self.members.values_mut() {
             changed |= member.age(&self.limits, waited, now.at);
         }
-        self.revision += u64::from(changed);
+        let planned = self.replan(waited, now.at);
+        self.revision += u64::from(changed || planned);
+        planned
     }
 
     /// The plan that this call has not been given yet.
     pub fn poll_plan(&mut self, session: Session) -> Option<v1::Plan> {
         let name = self.sessions.get(&session)?;
         let member = self.members.get_mut(name)?;
-        if member.planned == Some((self.term, self.version)) {
+        let due = self.planning.due(name)?;
+        if member.planned == Some(due) {
             return None;
         }
-        member.planned = Some((self.term, self.version));
-        let entry = self.roster.entry(name)?;
-        Some(v1::Plan {
-            term: self.term,
-            version: self.version,
-            config: Some(entry.config.clone()),
-        })
+        member.planned = Some(due);
+        self.planning.plan(name)
     }
 
     /// Whether this call is still its member's newest, and the member still expected.

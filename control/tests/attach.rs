@@ -32,6 +32,7 @@ fn secret() -> RunSecret {
 
 fn roster(names: &[&str]) -> Roster {
     let entry = |name: &&str| Entry {
+        dials: Default::default(),
         name: (*name).to_owned(),
         role: Role::Edge,
         tier: "edge".to_owned(),
@@ -48,6 +49,7 @@ fn roster(names: &[&str]) -> Roster {
         topology: "orchard".to_owned(),
         epoch: 5,
         members: names.iter().map(entry).collect(),
+        plan: None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! 1. Everyone keeps the previous home that still exists, is reachable and has the slot.
 //! 2. The others take the nearest free slot, nearest first; when none is free, a chain of relays makes room.
 //! 3. Relays move, swap or make room for each other while that is worth it; small trees reach the optimum.
+//! 4. On request, members of a tier even out their loads.
 
 use crate::cost::{self, Cost};
 use crate::graph::{Graph, Id};
@@ -10,6 +11,7 @@ use crate::plan::{Choice, Home};
 use crate::slots::Slots;
 use crate::{PlanError, Rules};
 
+mod balance;
 mod cycles;
 mod improve;
 mod room;
@@ -46,6 +48,10 @@ pub(crate) fn assign<'a>(
     }
     improve::run(graph, &mut slots, &settled, rules);
     cycles::run(graph, &mut slots, &settled, rules);
+    // A slot that balance frees may be what somebody else waited for; what that makes uneven again waits for the next.
+    if rules.balance && balance::run(graph, &mut slots, rules) {
+        improve::run(graph, &mut slots, &settled, rules);
+    }
     Ok(slots)
 }
 

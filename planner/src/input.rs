@@ -90,6 +90,8 @@ pub struct Rules {
     pub minimum_gain_us: u32,
     /// Backups from higher tiers per relay; one sibling comes on top as the last resort.
     pub backups: usize,
+    /// Whether members of a tier share out their children: who joins or returns is given some. Less than double is even.
+    pub balance: bool,
 }
 
 impl Default for Rules {
@@ -100,6 +102,7 @@ impl Default for Rules {
             hysteresis_percent: 20,
             minimum_gain_us: 500,
             backups: 2,
+            balance: false,
         }
     }
 }

@@ -50,6 +50,38 @@ fn an_unmeasured_tree_is_balanced_and_follows_its_tiers() {
 }
 
 #[test]
+fn who_returns_is_given_children_only_on_request() {
+    let mut input = campus();
+    let hall = input
+        .relays
+        .iter()
+        .position(|relay| relay.name == "hall-2")
+        .unwrap();
+    input
+        .relays
+        .extend((4..9).map(|n| relay(&format!("edge-{n}"), 2, "", "", 0)));
+    input.relays[2].fan_out = 9;
+    input.relays[3].fan_out = 9;
+    let gone = input.relays.remove(hall);
+    let without = plan(&input, None).unwrap();
+    input.relays.push(gone);
+    let kept = plan(&input, Some(&without)).unwrap();
+    assert_eq!(kept.moved_since(&without), 0);
+    input.rules.balance = true;
+    let shared = plan(&input, Some(&without)).unwrap();
+    let under = |hall: &str| {
+        let homes = shared.homes.values();
+        homes.filter(|home| home.parent.as_str() == hall).count()
+    };
+    assert_eq!(
+        (under("hall-0"), under("hall-1"), under("hall-2")),
+        (4, 3, 2)
+    );
+    assert_eq!(shared.moved_since(&without), 2);
+    assert_eq!(plan(&input, Some(&shared)).unwrap(), shared);
+}
+
+#[test]
 fn a_stream_reaches_only_those_who_want_it_and_skips_a_root_that_does_not_carry_it() {
     let mut input = campus();
     input.demand = vec![

@@ -78,6 +78,24 @@ proptest! {
         prop_assert_eq!(second, first);
     }
 
+    /// Sharing out children keeps every guarantee, and comes to rest.
+    #[test]
+    fn a_balanced_plan_is_sound_and_settles(before in World::any(8, 40), after in World::any(8, 40)) {
+        let Some(old) = planned(&before.input(), None) else { return Ok(()) };
+        let mut input = after.input();
+        input.rules.balance = true;
+        let Some(mut plan) = planned(&input, Some(&old)) else { return Ok(()) };
+        for _ in 0..8 {
+            assert_sound(&input, &plan);
+            let again = planned(&input, Some(&plan)).unwrap();
+            if again.moved_since(&plan) == 0 {
+                return Ok(());
+            }
+            plan = again;
+        }
+        prop_assert!(false, "still moving after eight plans");
+    }
+
     /// The hysteresis is 20 %; 8 % up on one link and down on another stay below it.
     #[test]
     fn noise_below_the_hysteresis_moves_nobody(

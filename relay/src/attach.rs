@@ -1,7 +1,8 @@
 //! The way to the control plane: Hello, reports, plans. Its absence changes nothing for media.
 //!
 //! One task, for as long as the member lives; it owns its retries. A plan is taken whole or not at
-//! all, and only when newer; where it ranks parents anew, tracks move gently to the first of them.
+//! all, and only when newer; one that says what is so already changes nothing, whatever its term.
+//! Where it ranks parents anew, tracks move gently to the first of them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -157,7 +158,9 @@ fn adopt(core: &Core, config: v1::Config) -> Result<(), String> {
             config.epoch, mine.epoch
         ));
     }
-    core.configure(config);
+    if config != *mine {
+        core.configure(config);
+    }
     Ok(())
 }
 
@@ -196,5 +199,60 @@ mod tests {
         assert!(consider(plan(3, 0, &["mid-2"])).accepted);
         assert_eq!(core.config().parents[0].name, "mid-2");
         assert_eq!(core.counters.plans_refused.value(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_new_control_plane_that_says_the_same_disturbs_nothing() {
+        let core = crate::testing::lone_core("edge-7");
+        let mut taken = Taken::default();
+        assert!(consider(&core, plan(2, 4, &["mid-0", "mid-1"]), &mut taken).accepted);
+        let changes = core.config_changes();
+        assert!(consider(&core, plan(3, 1, &["mid-0", "mid-1"]), &mut taken).accepted);
+        assert!(!changes.has_changed().unwrap(), "nobody looks for a change");
+        assert!(consider(&core, plan(3, 2, &["mid-1", "mid-0"]), &mut taken).accepted);
+        assert!(changes.has_changed().unwrap());
+        let old = consider(&core, plan(2, 9, &["mid-0"]), &mut taken);
+        assert!(!old.accepted, "of a control plane before this one");
+        let names: Vec<_> = core.report(1).parents;
+        assert_eq!(names, ["mid-1", "mid-0"], "reports say what is configured");
+    }
+
+    #[tokio::test]
+    async fn a_plan_that_cannot_be_followed_is_refused_whole_and_counted() {
+        let core = crate::testing::lone_core("edge-7");
+        let mut taken = Taken::default();
+        assert!(consider(&core, plan(2, 1, &["mid-0"]), &mut taken).accepted);
+        let broken = |change: &dyn Fn(&mut v1::Config)| {
+            let mut plan = plan(2, 2, &["mid-1"]);
+            change(plan.config.as_mut().unwrap());
+            plan
+        };
+        let cases: [(v1::Plan, &str); 6] = [
+            (broken(&|c| c.parents.clear()), "at least one parent"),
+            (
+                broken(&|c| c.parents[0].uri = "mid-1:3".to_owned()),
+                "mid-1",
+            ),
+            (broken(&|c| c.parents[0].name = "Mid 1".to_owned()), "Mid 1"),
+            (broken(&|c| c.epoch += 1), "epoch"),
+            (
+                broken(&|c| c.parents.push(crate::testing::peer("edge-7"))),
+                "itself",
+            ),
+            (
+                v1::Plan {
+                    config: None,
+                    ..plan(2, 2, &[])
+                },
+                "no configuration",
+            ),
+        ];
+        for (case, part) in cases {
+            let ack = consider(&core, case, &mut taken);
+            assert!(!ack.accepted && ack.reason.contains(part), "{ack:?}");
+        }
+        assert_eq!(core.config().parents[0].name, "mid-0");
+        assert_eq!(core.counters.plans_refused.value(), 6);
+        assert!(consider(&core, plan(2, 2, &["mid-1"]), &mut taken).accepted);
     }
 }

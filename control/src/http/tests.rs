@@ -15,6 +15,7 @@ use crate::topology::Limits;
 
 fn service() -> Service {
     let entry = |name: &str, role| Entry {
+        dials: Default::default(),
         name: name.to_owned(),
         role,
         tier: String::new(),
@@ -28,6 +29,7 @@ fn service() -> Service {
                 topology: "orchard".to_owned(),
                 epoch: 9,
                 members: vec![entry("root-0", Role::Root), entry("edge-0", Role::Edge)],
+                plan: None,
             },
             term: 1,
             limits: Limits::default(),

@@ -64,7 +64,8 @@ pub fn planner_input(topology: &Topology, servers: &[Server]) -> planner::Input 
     }
 }
 
-fn relays(topology: &Topology) -> planner::Input {
+/// The tree alone: what homes are planned from.
+pub(super) fn relays(topology: &Topology) -> planner::Input {
     let tiers = topology.tiers.iter().enumerate();
     let relays = tiers.flat_map(|(index, tier)| {
         tier.members().map(move |name| planner::Relay {

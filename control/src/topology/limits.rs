@@ -43,6 +43,9 @@ pub struct Limits {
     pub reconnect: Duration,
     /// A member never heard of is `starting` for this long after the control plane's own start.
     pub startup: Duration,
+    /// A lost relay that nobody says is feeding them is planned around after this much longer: a
+    /// process that was killed is back by then, and its children sit on their backups meanwhile.
+    pub planned_around: Duration,
 }
 
 impl Default for Limits {
@@ -64,6 +67,7 @@ impl Default for Limits {
             silence: Duration::from_secs(5),
             reconnect: Duration::from_secs(2),
             startup: Duration::from_secs(30),
+            planned_around: Duration::from_secs(10),
         }
     }
 }
@@ -155,6 +159,8 @@ impl Limits {
             self.names([&switch.stream, &switch.track, &switch.from])?;
             self.names([&switch.to, &switch.cause])?;
         }
+        within("parents", report.parents.len(), self.path)?;
+        self.names(&report.parents)?;
         for text in [&report.role, &report.grpc, &report.http] {
             within("a name", text.len(), self.name)?;
         }

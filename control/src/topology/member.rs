@@ -41,6 +41,10 @@ pub(super) struct Member {
     attached_at: Option<Duration>,
     detached_at: Option<Duration>,
     held: Option<Held>,
+    /// Since when it is lost.
+    lost_at: Option<Duration>,
+    /// When it last turned somebody away.
+    refused_at: Option<Duration>,
     rates: BTreeMap<(String, String), Rate>,
     bucket: Bucket,
     /// Asked to leave: whether the current call has been told.
@@ -119,6 +123,10 @@ impl Member {
         }
         self.measure(&report, at);
         self.state = State::Ready;
+        self.lost_at = None;
+        if report.refusing {
+            self.refused_at = Some(at);
+        }
         self.held = Some(Held {
             at,
             session,
@@ -148,6 +156,7 @@ impl Member {
         };
         let changed = next != self.state;
         self.state = next;
+        self.lost_at = (next == State::Lost).then(|| self.lost_at.unwrap_or(at));
         changed
     }
 
@@ -200,6 +209,22 @@ impl Member {
 
     pub(super) fn state(&self) -> State {
         self.state
+    }
+
+    /// Whether its call is open.
+    pub(super) fn is_attached(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// For how long it has been lost.
+    pub(super) fn lost_for(&self, at: Duration) -> Option<Duration> {
+        self.lost_at.map(|since| at.saturating_sub(since))
+    }
+
+    /// Whether it turned somebody away within `span`.
+    pub(super) fn refused_within(&self, span: Duration, at: Duration) -> bool {
+        self.refused_at
+            .is_some_and(|since| at.saturating_sub(since) <= span)
     }
 
     pub(super) fn report(&self) -> Option<&v1::Report> {

@@ -6,6 +6,7 @@ use crate::roster::Entry;
 /// Two servers, two roots, one relay, two edges; nothing named as the product's examples.
 fn roster() -> Roster {
     let entry = |name: &str, role, tier: &str| Entry {
+        dials: Default::default(),
         name: name.to_owned(),
         role,
         tier: tier.to_owned(),
@@ -29,6 +30,7 @@ fn roster() -> Roster {
             entry("edge-0", Role::Edge, "edge"),
             entry("edge-1", Role::Edge, "edge"),
         ],
+        plan: None,
     }
 }
 
@@ -475,7 +477,7 @@ fn a_report_that_claims_another_role_is_refused() {
 }
 
 #[test]
-fn each_call_is_given_its_plan_once_and_again_when_the_roster_changes() {
+fn each_call_is_given_its_plan_once_and_again_when_its_configuration_changes() {
     let mut t = topology();
     let session = attach(&mut t, "edge-0", at(0));
     let plan = t.poll_plan(session).unwrap();
@@ -488,10 +490,15 @@ fn each_call_is_given_its_plan_once_and_again_when_the_roster_changes() {
     let mut changed = roster();
     changed.members.retain(|entry| entry.name != "edge-1");
     t.handle_roster(changed.clone());
-    assert_eq!(t.poll_plan(session).unwrap().version, 2);
+    assert_eq!(t.state("edge-1"), None);
+    assert_eq!(t.poll_plan(session), None, "nothing changed for edge-0");
+    changed.members[5].config.max_sessions = 9;
+    t.handle_roster(changed.clone());
+    let plan = t.poll_plan(session).unwrap();
+    assert_eq!((plan.term, plan.version), (7, 2));
+    assert_eq!(plan.config.unwrap().max_sessions, 9);
     t.handle_roster(changed);
     assert_eq!(t.poll_plan(session), None, "an equal roster is no change");
-    assert_eq!(t.state("edge-1"), None);
 }
 
 #[test]

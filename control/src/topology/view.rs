@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use banyan_proto::v1;
 use serde::Serialize;
 
-use super::{Drain, Now, State, Topology};
+use super::{Drain, Now, Progress, State, Topology};
 use crate::roster::{Entry, Role};
 
 /// `/api/topology`, also the data of every event.
@@ -19,6 +19,8 @@ pub struct View {
     pub streams: Vec<StreamView>,
     pub edges: Vec<Edge>,
     pub origins: Vec<Origin>,
+    /// The planner's work.
+    pub plan: Progress,
     /// Who changed feeders lately and why, newest first.
     pub switches: Vec<Switch>,
 }
@@ -56,6 +58,8 @@ pub struct MemberView {
     pub pid: u32,
     pub load: v1::Load,
     pub sessions: u32,
+    /// Planned parents, best first.
+    pub parents: Vec<String>,
     /// Why it refused its last plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_error: Option<String>,
@@ -168,6 +172,7 @@ impl Topology {
                 .collect(),
             origins: self.origins(),
             switches: self.switches(),
+            plan: self.planning.progress(),
         }
     }
 
@@ -205,6 +210,7 @@ impl Topology {
             pid: report.map_or(0, |report| report.pid),
             load,
             sessions: load.sessions,
+            parents: self.planning.parents(&entry.name),
             plan_error: member.and_then(|member| member.plan_error.clone()),
         }
     }

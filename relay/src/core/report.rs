@@ -166,6 +166,12 @@ impl Core {
             offers,
             draining: status.draining,
             switches: lock(&self.switches).newest(),
+            parents: self
+                .config()
+                .parents
+                .iter()
+                .map(|peer| peer.name.clone())
+                .collect(),
             ..Default::default()
         }
     }
