@@ -24,7 +24,7 @@ use crate::record::Recorder;
 use crate::rendezvous::{self, Listening};
 use crate::serve::Serving;
 use crate::upstream::Tuning;
-use crate::{attach, egress, follow};
+use crate::{attach, egress, follow, room};
 
 /// A relay with its sockets bound and nothing running yet.
 pub struct Relay {
@@ -67,6 +67,7 @@ impl Relay {
             config: config.dynamic,
             tuning: Tuning::default(),
             memory_budget: config.memory_budget as usize,
+            max_egress: config.max_egress,
             connector: Arc::new(Dialled),
             authenticator: Arc::new(secret),
             hello,
@@ -159,6 +160,7 @@ pub(crate) fn start(core: &Arc<Core>, control: Option<String>) {
     if core.options.role == Role::Root {
         core.spawn(rendezvous::select(core.clone()));
     }
+    core.spawn(room::run(core.clone()));
     if let Some(uri) = control {
         core.spawn(attach::run(core.clone(), uri));
     }

@@ -24,6 +24,7 @@ use crate::library::{CatalogView, Library};
 use crate::load::Meter;
 use crate::origins::Origins;
 use crate::record::Recorder;
+use crate::room::{Room, Seats};
 use crate::track::{Key, Track};
 use crate::upstream::Tuning;
 
@@ -70,6 +71,8 @@ pub struct Options {
     pub tuning: Tuning,
     /// Bytes of media held, over all tracks.
     pub memory_budget: usize,
+    /// Bits per second sent at most; `None` = as configured.
+    pub max_egress: Option<u64>,
     pub connector: Arc<dyn Connector>,
     pub authenticator: Arc<dyn Authenticator>,
     /// The first message of every call this member makes.
@@ -106,6 +109,10 @@ pub struct Core {
     stamps: AtomicU64,
     sessions: AtomicU32,
     draining: watch::Sender<bool>,
+    /// Bits per second that may be sent, over what the configuration says.
+    pub(crate) max_egress: Option<u64>,
+    pub(crate) room: Mutex<Room>,
+    pub(crate) seats: Mutex<Seats>,
     /// The steps of leaving that [`crate::leave`] takes.
     pub(crate) asked_to_leave: CancellationToken,
     pub(crate) unready: CancellationToken,
@@ -140,6 +147,9 @@ impl Core {
             stamps: AtomicU64::new(0),
             sessions: AtomicU32::new(0),
             draining: watch::Sender::new(false),
+            max_egress: options.max_egress,
+            room: Mutex::default(),
+            seats: Mutex::default(),
             asked_to_leave: CancellationToken::new(),
             unready: CancellationToken::new(),
             catalogs_closed: CancellationToken::new(),

@@ -38,11 +38,12 @@ pub(crate) struct Counters {
     pub(crate) messages_refused: Counter,
     pub(crate) subscriptions_refused: Counter,
     pub(crate) plans_refused: Counter,
+    pub(crate) turned_away: Counter,
 }
 
 impl Counters {
     pub(crate) fn write(&self, text: &mut String) {
-        let table: [(&str, &str, &Counter); 14] = [
+        let table: [(&str, &str, &Counter); 15] = [
             ("chunks_in", "Chunks received from parents", &self.chunks_in),
             (
                 "bytes_in",
@@ -97,6 +98,11 @@ impl Counters {
                 &self.subscriptions_refused,
             ),
             ("plans_refused", "Plans refused", &self.plans_refused),
+            (
+                "turned_away",
+                "Viewers and children turned away for want of room",
+                &self.turned_away,
+            ),
         ];
         for (name, help, counter) in table {
             // Writing into a String cannot fail.

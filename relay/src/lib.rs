@@ -27,6 +27,7 @@ mod origins;
 pub mod process;
 pub mod record;
 pub mod rendezvous;
+mod room;
 pub mod serve;
 #[cfg(test)]
 mod sim;

@@ -18,6 +18,7 @@ pub use crate::status::{
 };
 
 use crate::core::Core;
+pub use crate::room::Full;
 use crate::track::{HttpGuard, Track};
 
 /// A handle on the core; cheap to clone.
@@ -144,6 +145,16 @@ impl Library {
     /// The window asked for by configuration, for limits that hold before a stream is known.
     pub fn max_sessions(&self) -> u32 {
         self.core.config().max_sessions
+    }
+
+    /// Lets in a viewer that needs so many bits per second, or says why not.
+    pub fn admit(&self, cost: u64) -> Result<(), Full> {
+        self.core.admit(cost)
+    }
+
+    /// A viewer was turned away for want of a session.
+    pub fn turn_away(&self) {
+        self.core.turn_away();
     }
 
     /// The egress tells how many viewers a track has and how many sessions are open.

@@ -8,6 +8,7 @@ mod links;
 mod refuse;
 mod repair;
 mod rogue;
+mod room;
 mod selection;
 mod socket;
 mod tree;

@@ -72,6 +72,7 @@ pub(crate) fn options(member: &str, role: Role, config: v1::Config, net: &net::N
         config,
         tuning: Tuning::default(),
         memory_budget: 1 << 30,
+        max_egress: None,
         connector: Arc::new(net.connector(member)),
         authenticator: Arc::new(secret()),
         hello: Arc::new(move || secret().hello(&name, "boot")),

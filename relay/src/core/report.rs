@@ -165,6 +165,7 @@ impl Core {
                 .collect(),
             offers,
             draining: status.draining,
+            refusing: lock(&self.room).take_turned_away(),
             switches: lock(&self.switches).newest(),
             parents: self
                 .config()

@@ -215,7 +215,15 @@ impl<S: Source> Egress<S> {
         };
         let limit = self.source.max_sessions();
         let idle = patience(&offer).max(IDLE);
+        let known = self.sessions.knows(viewer, stream);
+        if !known && let Err(full) = self.source.admit(info.peak_bandwidth) {
+            return Err(Refusal::unavailable(format!(
+                "this edge sends {} of {} bit/s already, and {track} needs {}",
+                full.used, full.limit, info.peak_bandwidth
+            )));
+        }
         if !self.sessions.admit(viewer, stream, track, idle, limit) {
+            self.source.turn_away();
             return Err(Refusal::unavailable(format!(
                 "this edge serves {limit} viewers already, its limit"
             )));

@@ -76,6 +76,13 @@ impl Sessions {
         Viewer(self.hasher.hash_one((peer, agent)))
     }
 
+    /// Whether the viewer has watched the stream lately.
+    pub(crate) fn knows(&self, viewer: Viewer, stream: &str) -> bool {
+        let table = self.lock();
+        let stream = table.streams.get(stream);
+        stream.is_some_and(|stream| stream.viewers.contains_key(&viewer))
+    }
+
     /// Notes a request. False = the viewer is new and `limit` (0 = none) sessions are open already.
     pub(crate) fn admit(
         &self,

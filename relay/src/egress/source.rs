@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::library::{
-    CatalogView, DemandGuard, Library, LibraryError, MemberStatus, TrackHandle, TrackView,
+    CatalogView, DemandGuard, Full, Library, LibraryError, MemberStatus, TrackHandle, TrackView,
 };
 
 /// A core: its offers, its tracks, and what it says of itself.
@@ -27,6 +27,10 @@ pub trait Source: Clone + Send + Sync + 'static {
     fn ready(&self) -> bool;
     /// The most viewer sessions to serve; 0 = no limit.
     fn max_sessions(&self) -> u32;
+    /// Lets in a viewer that needs so many bits per second, or says why not.
+    fn admit(&self, cost: u64) -> Result<(), Full>;
+    /// A viewer was turned away for want of a session.
+    fn turn_away(&self);
     fn report_viewers(&self, stream: &str, track: &str, viewers: u32);
     fn report_sessions(&self, sessions: u32);
     fn report_egress(&self, bytes: u64);
@@ -78,6 +82,14 @@ impl Source for Library {
 
     fn max_sessions(&self) -> u32 {
         Library::max_sessions(self)
+    }
+
+    fn admit(&self, cost: u64) -> Result<(), Full> {
+        Library::admit(self, cost)
+    }
+
+    fn turn_away(&self) {
+        Library::turn_away(self);
     }
 
     fn report_viewers(&self, stream: &str, track: &str, viewers: u32) {

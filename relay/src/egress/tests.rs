@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::body::{Body, Sending};
 use super::{Carried, Egress, Options, Source};
-use crate::library::{CatalogView, Ended, Head, LibraryError, MemberStatus, TrackView};
+use crate::library::{CatalogView, Ended, Full, Head, LibraryError, MemberStatus, TrackView};
 
 const EPOCH: u64 = 1_700_000_000;
 const RUN: &str = "abcdefghij";
@@ -40,6 +40,9 @@ struct Core {
     tracks: Mutex<HashMap<String, Arc<Track>>>,
     ready: Mutex<bool>,
     max_sessions: AtomicU32,
+    /// Bits per second that newcomers may take; 0 = no limit.
+    room: AtomicU64,
+    turned_away: AtomicU64,
     /// Calls of `track`, and `demand` guards alive.
     asked: AtomicU64,
     demand: Arc<AtomicU64>,
@@ -103,6 +106,8 @@ impl Fake {
             tracks: Mutex::default(),
             ready: Mutex::new(true),
             max_sessions: AtomicU32::new(0),
+            room: AtomicU64::new(0),
+            turned_away: AtomicU64::new(0),
             asked: AtomicU64::new(0),
             demand: Arc::default(),
             viewers: Mutex::default(),
@@ -236,6 +241,18 @@ impl Source for Fake {
 
     fn max_sessions(&self) -> u32 {
         self.0.max_sessions.load(Ordering::Relaxed)
+    }
+
+    fn admit(&self, cost: u64) -> Result<(), Full> {
+        let limit = self.0.room.load(Ordering::Relaxed);
+        if limit > 0 && cost > limit {
+            return Err(Full { used: 0, limit });
+        }
+        Ok(())
+    }
+
+    fn turn_away(&self) {
+        self.0.turned_away.fetch_add(1, Ordering::Relaxed);
     }
 
     fn report_viewers(&self, stream: &str, track: &str, viewers: u32) {

@@ -23,6 +23,7 @@ use crate::core::Core;
 use crate::driver;
 use crate::fetch::{FetchKey, Fetched, fetch};
 use crate::library::LibraryError;
+use crate::room::Seat;
 use crate::store::{Cursor, Start, Step};
 use crate::track::{ChildGuard, Phase, State, Track};
 
@@ -48,6 +49,8 @@ struct Child {
     wake: watch::Receiver<u64>,
     draining: watch::Receiver<bool>,
     told_drain: bool,
+    seat: Seat,
+    told_full: bool,
     keep_alive: Pin<Box<Sleep>>,
     over: bool,
     /// Fetches in a row that found no live path.
@@ -68,6 +71,12 @@ pub(super) fn stream(
     member: &str,
     from: From,
 ) -> Result<FrameStream, Status> {
+    let seat = core.seat(member, &track.key).map_err(|full| {
+        Status::resource_exhausted(format!(
+            "this member sends {} of {} bit/s already",
+            full.used, full.limit
+        ))
+    })?;
     let wake = track.wake();
     {
         let mut state = track.lock();
@@ -99,6 +108,8 @@ pub(super) fn stream(
         wake,
         draining: core.draining(),
         told_drain: false,
+        seat,
+        told_full: false,
         keep_alive: Box::pin(tokio::time::sleep(KEEP_ALIVE)),
         over: false,
         fill_failures: 0,
@@ -341,6 +352,13 @@ impl Child {
                 self.queue.push_back(Frame::media(Body::GoAway(v1::GoAway {
                     reason: "leaving".into(),
                     deadline_ms: DRAIN.as_millis() as u32,
+                })));
+            }
+            () = self.seat.asked.cancelled(), if !self.told_full => {
+                self.told_full = true;
+                self.queue.push_back(Frame::media(Body::GoAway(v1::GoAway {
+                    reason: "no room".into(),
+                    deadline_ms: 0,
                 })));
             }
             () = self.keep_alive.as_mut() => {

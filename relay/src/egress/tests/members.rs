@@ -91,6 +91,25 @@ async fn streams_and_metrics_tell_of_viewers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_edge_without_room_serves_on_whom_it_serves() {
+    let fake = Fake::new().with_head("360p", 100).with_head("audio", 100);
+    let edge = edge(&fake);
+    let ok = async |path: &str| get(&edge, path).await.status == StatusCode::OK;
+    assert!(ok("/kites/audio.m3u8?sid=a").await);
+    fake.0.room.store(500_000, Ordering::Relaxed);
+    assert!(ok("/kites/360p.m3u8?sid=a").await, "already here");
+    let answer = get(&edge, "/kites/360p.m3u8?sid=b").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.header("retry-after"), "1");
+    let text = answer.text();
+    assert!(
+        text.contains("360p needs 800000") && text.contains("500000 bit/s"),
+        "{text}"
+    );
+    assert!(ok("/kites/audio.m3u8?sid=b").await, "that much fits");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_full_edge_turns_new_viewers_away() {
     let fake = Fake::new().with_head("360p", 100);
     fake.0.max_sessions.store(1, Ordering::Relaxed);
@@ -103,6 +122,7 @@ async fn a_full_edge_turns_new_viewers_away() {
     let answer = get(&edge, "/kites/360p.m3u8?sid=b").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(answer.text().contains("1 viewers already"));
+    assert_eq!(fake.0.turned_away.load(Ordering::Relaxed), 1);
     assert_eq!(
         get(&edge, "/kites/index.m3u8?sid=b").await.status,
         StatusCode::OK
