@@ -1,6 +1,7 @@
 //! A looped content server of synthetic bytes: a pure function of the clock, as the real one is.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use banyan_media::Kind;
 use banyan_media::rate::FrameRate;
@@ -55,6 +56,10 @@ pub(crate) struct Origin {
     pub(crate) vitals: watch::Sender<v1::Beat>,
     /// False while its beats do not get through.
     pub(crate) beating: watch::Sender<bool>,
+    /// While true no chunk goes out by Subscribe; keep-alives do.
+    pub(crate) held: watch::Sender<bool>,
+    /// Subscriptions asked for so far.
+    pub(crate) subscriptions: Arc<AtomicUsize>,
 }
 
 impl Origin {
@@ -77,6 +82,8 @@ impl Origin {
                 rtt_median_us: 1000,
                 ..Default::default()
             }),
+            held: watch::Sender::new(false),
+            subscriptions: Arc::default(),
         }
     }
 
@@ -254,7 +261,9 @@ impl Playing {
                 self.over = true;
                 Some(Frame::media(Body::End(v1::End { reason: "taken back".into(), withdrawn: true })))
             }
-            () = tokio::time::sleep_until(self.origin.due(number, part)) => {
+            () = tokio::time::sleep_until(self.origin.due(number, part)),
+                if !*self.origin.held.borrow() =>
+            {
                 self.next = if part == 5 { (number + 1, 0) } else { (number, part + 1) };
                 let mut chunk = self.origin.chunk(&self.track, number, part);
                 if self.damaged == Some((number, part)) {
@@ -281,6 +290,7 @@ impl Playing {
 
 impl MediaService for Origin {
     async fn subscribe(&self, request: v1::SubscribeRequest) -> Result<FrameStream, Status> {
+        self.subscriptions.fetch_add(1, Ordering::Relaxed);
         if !*self.offered.borrow() || !self.content.tracks.contains(&request.track) {
             return Err(Status::not_found("no such stream"));
         }

@@ -238,3 +238,60 @@ fn a_parent_that_failed_is_not_returned_to_before_it_has_settled() {
     assert!(!machine.is_settled("mid-0", start + MS(9_999)));
     assert!(machine.is_settled("mid-0", start + MS(10_000)));
 }
+
+/// Fails `parent` and obeys until somebody else is subscribed to; who that is.
+fn fail(machine: &mut Upstream, cause: Cause, mut now: Instant) -> (Order, Instant) {
+    machine.on_failure(cause);
+    loop {
+        match machine.poll(now) {
+            Order::Wait(until) => now = until,
+            Order::Leave { .. } | Order::Exhausted => {}
+            order @ Order::Subscribe { .. } => {
+                machine.on_flowing(now);
+                return (order, now);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_parent_that_flaps_comes_last_and_is_still_taken_when_alone() {
+    let mut now = Instant::now();
+    let mut machine = flowing(&["mid-0", "mid-1"], now);
+    for _ in 0..2 {
+        // The other one fails later, so the first is back in turn.
+        for expected in ["mid-1", "mid-0"] {
+            let (order, at) = fail(&mut machine, Cause::ConnectionLost, now + MS(6000));
+            assert_eq!(order, subscribe(expected));
+            now = at;
+        }
+    }
+    machine.rank(["mid-0", "mid-1", "mid-2"].map(str::to_owned), []);
+    let (order, at) = fail(&mut machine, Cause::HopSilent, now + MS(6000));
+    assert_eq!(order, subscribe("mid-1"));
+    assert!(!machine.is_settled("mid-0", at + MS(29_000)));
+    // The third failure of this one too: the newcomer leads now, whatever its rank.
+    let (order, at) = fail(&mut machine, Cause::HopSilent, at + MS(6000));
+    assert_eq!(order, subscribe("mid-2"));
+    machine.rank(["mid-0".to_owned()], []);
+    let (order, _) = fail(&mut machine, Cause::HopSilent, at + MS(6000));
+    assert_eq!(order, subscribe("mid-0"));
+}
+
+#[test]
+fn an_orphan_asks_who_takes_it_in_only_after_its_own_and_not_at_once() {
+    let start = Instant::now();
+    let mut machine = machine(&["mid-0", "mid-1"], start);
+    let names = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+    machine.rank(names(&["mid-0", "mid-1"]), names(&["root-0", "root-1"]));
+    for parent in ["mid-0", "mid-1"] {
+        assert_eq!(machine.poll(start), subscribe(parent));
+        machine.on_failure(Cause::ConnectionLost);
+        assert_eq!(machine.poll(start), left(parent, Cause::ConnectionLost));
+    }
+    let Order::Wait(until) = machine.poll(start) else {
+        panic!("an orphan waits")
+    };
+    assert!(until > start && until <= start + MS(250));
+    assert_eq!(machine.poll(until), subscribe("root-0"));
+}

@@ -1,0 +1,177 @@
+//! Every parent of the plan is gone: roots take orphans in, then members that might have been their
+//! parents; descendants wait, and nobody goes round in a circle.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::clock::Instant;
+use crate::core::Role;
+use crate::testing::origin::Content;
+use crate::testing::overlay::{Overlay, pass};
+use crate::testing::{config, peer};
+
+const SECONDS: fn(u64) -> Duration = Duration::from_secs;
+const ROOTS: [&str; 2] = ["root-0", "root-1"];
+
+fn base(seed: u64) -> Overlay {
+    Overlay::test(seed)
+        .with_origin("lisbon", Content::default())
+        .with_origin("porto", Content::default())
+        .with_roots(&ROOTS)
+}
+
+fn assert_unbroken(overlay: &Overlay, member: &str) {
+    let counts = overlay.counts(member);
+    assert_eq!(
+        (counts.lost, counts.run_changes),
+        (0, 0),
+        "{member}: {counts:?}"
+    );
+    let (number, _) = overlay.origins["lisbon"].position();
+    let newest = overlay.received(member).last().unwrap().number;
+    assert!(
+        newest + 1 >= number,
+        "{member} is at {newest}, not {number}"
+    );
+}
+
+fn longest_pause(overlay: &Overlay, member: &str, since: Instant) -> Duration {
+    let times: Vec<_> = overlay.received(member).iter().map(|c| c.at).collect();
+    let pairs = times.windows(2).filter(|pair| pair[1] > since);
+    pairs.map(|pair| pair[1] - pair[0]).max().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn orphans_are_taken_in_by_roots_and_go_home_once_it_has_settled() {
+    let names: Vec<String> = (0..8).map(|n| format!("edge-{n}")).collect();
+    let mut overlay = base(0)
+        .with_relay("mid-0", &ROOTS)
+        .with_relay("mid-1", &ROOTS);
+    for name in &names {
+        overlay = overlay.with_member(name, Role::Edge, config(&ROOTS, &["mid-0", "mid-1"]));
+    }
+    let mut watching = Vec::new();
+    for name in &names {
+        overlay.offered(name).await;
+        watching.push(overlay.watch(name).await);
+    }
+    pass(SECONDS(5)).await;
+    let fault = Instant::now();
+    overlay.kill("mid-0");
+    overlay.kill("mid-1");
+    pass(SECONDS(20)).await;
+    let (mut adopters, mut moments) = (BTreeSet::new(), BTreeSet::new());
+    for name in &names {
+        assert_unbroken(&overlay, name);
+        assert!(longest_pause(&overlay, name, fault) < Duration::from_millis(800));
+        let moves = overlay.events(name, "parent_switched");
+        assert_eq!(moves.len(), 1, "{name}: {moves:?}");
+        adopters.insert(overlay.parent(name));
+        moments.insert(moves[0]["unix_ms"].as_u64().unwrap() / 10);
+    }
+    assert_eq!(adopters, ROOTS.map(str::to_owned).into(), "both roots help");
+    assert!(moments.len() >= 5, "they come one by one: {moments:?}");
+
+    overlay.boot("mid-1");
+    pass(SECONDS(8)).await;
+    assert!(
+        names
+            .iter()
+            .all(|name| overlay.parent(name).starts_with("root-"))
+    );
+    let home = Instant::now();
+    pass(SECONDS(12)).await;
+    for name in &names {
+        assert_eq!(overlay.parent(name), "mid-1");
+        assert_eq!(
+            overlay.events(name, "parent_switched")[1]["cause"],
+            "Planned"
+        );
+        assert!(longest_pause(&overlay, name, home) < Duration::from_millis(400));
+        assert_unbroken(&overlay, name);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn siblings_help_when_roots_do_not_and_never_in_a_circle() {
+    for seed in 0..10 {
+        let relay = |sibling: &str| {
+            let mut config = config(&ROOTS, &["root-0"]);
+            config.candidates = vec![peer(sibling)];
+            config
+        };
+        let overlay = base(seed)
+            .with_member("mid-0", Role::Relay, relay("mid-1"))
+            .with_member("mid-1", Role::Relay, relay("mid-0"))
+            .with_edge("edge-0", &["mid-0"])
+            .with_edge("edge-1", &["mid-1"]);
+        let mut watching = Vec::new();
+        for edge in ["edge-0", "edge-1"] {
+            overlay.offered(edge).await;
+            watching.push(overlay.watch(edge).await);
+        }
+        pass(Duration::from_millis(5000 + 77 * seed)).await;
+        // One relay alone is cut off from the roots: the other feeds it.
+        for root in ROOTS {
+            overlay.net.cut("mid-0", root, true);
+        }
+        watch_for_circles(&overlay, SECONDS(12)).await;
+        assert_eq!(overlay.parent("mid-0"), "mid-1");
+        assert_unbroken(&overlay, "edge-0");
+        // Both are: each has only the other, and neither believes it.
+        for root in ROOTS {
+            overlay.net.cut("mid-1", root, true);
+        }
+        watch_for_circles(&overlay, SECONDS(8)).await;
+        for (relay, root) in [("mid-0", "root-0"), ("mid-1", "root-0")] {
+            overlay.net.cut(relay, root, false);
+        }
+        watch_for_circles(&overlay, SECONDS(30)).await;
+        for edge in ["edge-0", "edge-1"] {
+            assert_unbroken(&overlay, edge);
+        }
+    }
+}
+
+/// No two members feed each other, at any moment.
+async fn watch_for_circles(overlay: &Overlay, time: Duration) {
+    let until = Instant::now() + time;
+    while Instant::now() < until {
+        pass(Duration::from_millis(50)).await;
+        let fed_by = |member: &str, parent: &str| {
+            let tracks = overlay.library(member).status().tracks;
+            tracks
+                .iter()
+                .any(|track| track.state == "flowing" && track.parent == parent)
+        };
+        assert!(!(fed_by("mid-0", "mid-1") && fed_by("mid-1", "mid-0")));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_branch_only_the_child_of_the_member_in_trouble_moves() {
+    for seed in 0..20 {
+        let overlay = base(seed)
+            .with_relay("mid-0", &["root-0"])
+            .with_relay("mid-1", &["mid-0", "root-1"])
+            .with_relay("mid-2", &["mid-1", "root-1"])
+            .with_edge("edge-0", &["mid-2", "root-1"])
+            .with_edge("edge-1", &["mid-2", "root-1"]);
+        let mut watching = Vec::new();
+        for edge in ["edge-0", "edge-1"] {
+            overlay.offered(edge).await;
+            watching.push(overlay.watch(edge).await);
+        }
+        pass(Duration::from_millis(5000 + 77 * seed)).await;
+        overlay.net.cut("root-0", "mid-0", true);
+        pass(SECONDS(10)).await;
+        let moves = overlay.events("mid-1", "parent_switched");
+        assert_eq!(moves.len(), 1, "{moves:?}");
+        assert_eq!(moves[0]["cause"], "ParentRepairing");
+        for member in ["mid-2", "edge-0", "edge-1"] {
+            let moves = overlay.events(member, "parent_switched");
+            assert!(moves.is_empty(), "{member}: {moves:?}");
+            assert_unbroken(&overlay, member);
+        }
+    }
+}
