@@ -26,6 +26,7 @@ mod candidate;
 mod message;
 mod plan;
 mod stall;
+mod yielding;
 
 use candidate::Candidate;
 use plan::Following;

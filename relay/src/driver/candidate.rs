@@ -7,8 +7,8 @@
 
 use std::time::Duration;
 
-use banyan_proto::v1::media_message::Body;
-use tonic::Status;
+use banyan_proto::v1::{self, media_message::Body};
+use tonic::{Code, Status};
 
 use super::{Driver, Left, Opening, request};
 use crate::clock::Instant;
@@ -19,23 +19,27 @@ use crate::upstream::Cause;
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// After a failed try, and as a bound for one try.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 pub(super) struct Candidate {
     wanted: Option<Cause>,
-    attempt: Option<Attempt>,
+    pub(super) attempt: Option<Attempt>,
     next_look: Option<Instant>,
 }
 
-struct Attempt {
+pub(super) struct Attempt {
     me: String,
-    parent: String,
-    cause: Cause,
+    pub(super) parent: String,
+    pub(super) cause: Cause,
+    /// From its live edge: it holds another run.
+    pub(super) fresh: bool,
+    /// A fresh one described the track.
+    pub(super) flows: bool,
     opening: Option<Opening>,
     source: Option<Box<dyn MediaSource>>,
     /// What came before the decision, to be replayed after the swap.
-    early: Vec<Incoming>,
+    pub(super) early: Vec<Incoming>,
     deadline: Instant,
 }
 
@@ -43,6 +47,8 @@ pub(super) enum Progress {
     /// It describes the track: swap.
     Flows,
     Failed,
+    /// It holds another run.
+    Disagrees,
     /// It is of no use for now, and no worse for it.
     Unfit,
     Nothing,
@@ -87,7 +93,7 @@ impl Candidate {
                     attempt.source = Some(source);
                     Progress::Nothing
                 }
-                Err(_) => Progress::Failed,
+                Err(status) => attempt.failed(&status),
             };
         }
         let Some(source) = &mut attempt.source else {
@@ -115,11 +121,21 @@ impl Attempt {
             Incoming::Message(_) => Progress::Nothing,
         };
         self.early.push(incoming);
-        progress
+        match progress {
+            // The driver waits for a segment's end.
+            Progress::Flows if self.fresh => {
+                self.flows = true;
+                Progress::Nothing
+            }
+            progress => progress,
+        }
     }
 
     fn failed(&self, status: &Status) -> Progress {
         tracing::debug!(parent = self.parent, %status, "candidate refused");
+        if status.code() == Code::FailedPrecondition {
+            return Progress::Disagrees;
+        }
         Progress::Failed
     }
 }
@@ -166,24 +182,39 @@ impl Driver {
         let Some(peer) = self.peer(&parent) else {
             return now + LOOK_EVERY;
         };
-        let request = request(&self.core, &self.track, &self.track.lock().store, false);
-        self.candidate.attempt = Some(Attempt {
+        let attempt = self.attempt(&peer, cause, false, now + PATIENCE);
+        self.candidate.attempt = Some(attempt);
+        now + PATIENCE
+    }
+
+    pub(super) fn attempt(
+        &self,
+        peer: &v1::Peer,
+        cause: Cause,
+        fresh: bool,
+        deadline: Instant,
+    ) -> Attempt {
+        let request = request(&self.core, &self.track, &self.track.lock().store, fresh);
+        Attempt {
             me: self.core.member().to_owned(),
             parent: peer.name.clone(),
             cause,
-            opening: Some(self.open(&peer, request)),
+            fresh,
+            flows: false,
+            opening: Some(self.open(peer, request)),
             source: None,
             early: Vec::new(),
-            deadline: now + PATIENCE,
-        });
-        now + PATIENCE
+            deadline,
+        }
     }
 
     pub(super) fn candidate_progressed(&mut self, progress: Progress) {
         let now = Instant::now();
         match progress {
+            Progress::Nothing if self.yields(None) => self.swap(now),
             Progress::Nothing => {}
-            Progress::Failed => self.give_up(now),
+            Progress::Disagrees if self.ask_afresh(now) => {}
+            Progress::Disagrees | Progress::Failed => self.give_up(now),
             Progress::Unfit => {
                 self.candidate.attempt = None;
                 self.candidate.next_look = Some(now + PATIENCE);
@@ -204,7 +235,7 @@ impl Driver {
         }
     }
 
-    fn swap(&mut self, now: Instant) {
+    pub(super) fn swap(&mut self, now: Instant) {
         let Some(attempt) = self.candidate.attempt.take() else {
             return;
         };
@@ -224,6 +255,9 @@ impl Driver {
             budget,
             at: now,
         });
+        if attempt.fresh {
+            self.track.lock().store.expect_boundary();
+        }
         self.current = attempt.source;
         self.told_head = None;
         self.machine.on_swapped(&attempt.parent, attempt.cause, now);

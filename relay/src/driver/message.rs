@@ -94,6 +94,10 @@ impl Driver {
         let Some(parent) = self.machine.parent().map(str::to_owned) else {
             return;
         };
+        if self.yields(Some(&head)) {
+            // The segment is over; this one comes from the other run.
+            return self.swap(Instant::now());
+        }
         let core = self.core.clone();
         core.arrived(&parent, &self.track.key, &head, payload.len(), "live");
         let (number, run) = (head.number, head.run.clone());
@@ -124,6 +128,9 @@ impl Driver {
                 }
                 self.media_arrived();
                 self.flows();
+                if self.yields(None) {
+                    self.swap(Instant::now());
+                }
             }
             Err(refusal) => {
                 drop(state);

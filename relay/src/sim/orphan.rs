@@ -175,3 +175,63 @@ async fn of_a_branch_only_the_child_of_the_member_in_trouble_moves() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn after_a_partition_the_root_that_ranks_lower_yields_at_a_segments_end() {
+    for seed in 0..10 {
+        let other = Content {
+            run: "bbbbbbbbbb".into(),
+            salt: 9,
+            ..Content::default()
+        };
+        let overlay = Overlay::test(seed)
+            .with_origin("lisbon", Content::default())
+            .with_origin("porto", other)
+            .with_roots(&ROOTS);
+        let roots = overlay.roots_in_order();
+        let (carrier, yielding) = (roots[0].as_str(), roots[1].as_str());
+        let overlay = overlay.with_edge("edge-0", &[yielding]);
+        overlay.offered("edge-0").await;
+        let _watching = overlay.watch("edge-0").await;
+        pass(Duration::from_millis(5000 + 177 * seed)).await;
+        assert_eq!(overlay.parent(carrier), "lisbon");
+        assert_eq!(overlay.parent(yielding), carrier);
+        let across = [(carrier, yielding), (carrier, "porto"), (yielding, "lisbon")];
+        for (a, b) in across {
+            overlay.net.cut(a, b, true);
+        }
+        pass(SECONDS(15)).await;
+        assert_eq!(overlay.parent(yielding), "porto");
+        let healed = Instant::now();
+        for (a, b) in across {
+            overlay.net.cut(a, b, false);
+        }
+        pass(SECONDS(30)).await;
+        assert_eq!(overlay.parent(yielding), carrier);
+        let moves = overlay.events(yielding, "parent_switched");
+        assert_eq!(moves.last().unwrap()["cause"], "CarrierReturned");
+        // At the edge: every number after the heal whole and once, from one run or the other.
+        let received = overlay.received("edge-0");
+        let (head, _) = overlay.origins["lisbon"].position();
+        let first = received.iter().find(|c| c.at > healed).unwrap().number + 1;
+        let parts: Vec<_> = received
+            .iter()
+            .filter(|c| (first..head).contains(&c.number))
+            .map(|c| (c.number, c.part))
+            .collect();
+        let expected: Vec<_> = (first..head)
+            .flat_map(|number| (0..6).map(move |part| (number, part)))
+            .collect();
+        assert_eq!(parts, expected);
+        for number in first..head {
+            let runs: BTreeSet<_> = received
+                .iter()
+                .filter(|c| c.number == number)
+                .map(|c| &c.run)
+                .collect();
+            assert_eq!(runs.len(), 1, "{number}");
+        }
+        assert!(received.last().unwrap().run == "aaaaaaaaaa");
+        assert!(longest_pause(&overlay, "edge-0", healed) < Duration::from_millis(500));
+    }
+}
