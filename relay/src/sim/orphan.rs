@@ -196,7 +196,11 @@ async fn after_a_partition_the_root_that_ranks_lower_yields_at_a_segments_end() 
         pass(Duration::from_millis(5000 + 177 * seed)).await;
         assert_eq!(overlay.parent(carrier), "lisbon");
         assert_eq!(overlay.parent(yielding), carrier);
-        let across = [(carrier, yielding), (carrier, "porto"), (yielding, "lisbon")];
+        let across = [
+            (carrier, yielding),
+            (carrier, "porto"),
+            (yielding, "lisbon"),
+        ];
         for (a, b) in across {
             overlay.net.cut(a, b, true);
         }
