@@ -190,9 +190,14 @@ async fn after_a_partition_the_root_that_ranks_lower_yields_at_a_segments_end() 
             .with_roots(&ROOTS);
         let roots = overlay.roots_in_order();
         let (carrier, yielding) = (roots[0].as_str(), roots[1].as_str());
-        let overlay = overlay.with_edge("edge-0", &[yielding]);
-        overlay.offered("edge-0").await;
-        let _watching = overlay.watch("edge-0").await;
+        let overlay = overlay
+            .with_edge("edge-0", &[yielding])
+            .with_edge("edge-1", &[carrier]);
+        let mut watching = Vec::new();
+        for edge in ["edge-0", "edge-1"] {
+            overlay.offered(edge).await;
+            watching.push(overlay.watch(edge).await);
+        }
         pass(Duration::from_millis(5000 + 177 * seed)).await;
         assert_eq!(overlay.parent(carrier), "lisbon");
         assert_eq!(overlay.parent(yielding), carrier);
