@@ -37,8 +37,6 @@ pub(crate) enum Cause {
     ClockSkew,
     /// A content server was told to leave.
     Drained,
-    /// Somebody asked for it.
-    Manual,
 }
 
 impl Cause {
@@ -61,7 +59,6 @@ impl Cause {
             Cause::ContentGone => "ContentGone",
             Cause::ClockSkew => "ClockSkew",
             Cause::Drained => "Drained",
-            Cause::Manual => "Manual",
         }
     }
 }
