@@ -29,7 +29,7 @@ lint: setup web ## Formatting, lints, generated files, house rules
 	scripts/lint.sh
 
 .PHONY: bench
-bench: setup ## Measure against peers and limits; writes bench/results.*.jsonl (PRESET=hop|edge|planner|all)
+bench: setup ## Measure against peers and limits; writes bench/results.*.jsonl (PRESET=hop|edge|planner|resume|all)
 	scripts/bench.sh $(or $(PRESET),all)
 
 ##@ Work

@@ -4,12 +4,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=${1:-all}
 locked=${CARGO_FLAGS---locked}
-cargo build $locked --release -p banyan-bench -p banyan-relay
+cargo build $locked --release -p banyan-bench -p banyan-relay -p banyan -p banyan-origin
 bench=${CARGO_TARGET_DIR:-target}/release/banyan-bench
 case $preset in
-  hop | edge | planner) presets=("$preset") ;;
-  all) presets=(hop edge planner) ;;
-  *) echo "preset '$preset' is not known; hop, edge, planner and all are" >&2; exit 64 ;;
+  hop | edge | planner | resume) presets=("$preset") ;;
+  all) presets=(hop edge planner resume) ;;
+  *) echo "preset '$preset' is not known; hop, edge, planner, resume and all are" >&2; exit 64 ;;
 esac
 for one in "${presets[@]}"; do
   "$bench" "$one" | tee "bench/results.$one.jsonl"

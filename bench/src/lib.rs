@@ -9,3 +9,4 @@ pub mod edge;
 pub mod hop;
 pub mod planner;
 pub mod report;
+pub mod resume;

@@ -1,7 +1,7 @@
-//! `banyan-bench hop|edge|planner`: JSON lines on standard output.
+//! `banyan-bench hop|edge|planner|resume`: JSON lines on standard output.
 
 use anyhow::Result;
-use banyan_bench::{edge, hop, planner};
+use banyan_bench::{edge, hop, planner, resume};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -19,6 +19,8 @@ enum Command {
     Planner,
     /// An edge beside nginx.
     Edge,
+    /// How long delivery is away after a fault.
+    Resume(resume::Options),
     #[command(hide = true)]
     HopServer { kind: hop::Kind, chunks: u64 },
     #[command(hide = true)]
@@ -36,6 +38,7 @@ async fn main() -> Result<()> {
         Command::Hop => hop::run(),
         Command::Planner => planner::run(),
         Command::Edge => edge::run().await,
+        Command::Resume(options) => resume::run(&options),
         Command::HopServer { kind, chunks } => hop::serve(kind, chunks).await,
         Command::HopClient {
             kind,

@@ -8,6 +8,7 @@
 mod canary;
 mod conduct;
 mod detour;
+mod disk;
 mod inject;
 mod measure;
 mod overlay;

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::canary::Canary;
 use super::detour::Detours;
+use super::disk;
 use super::inject::{self, Cast, Done, unix_ms};
 use super::measure::{self, Fault, Question};
 use super::overlay::{Overlay, Setup};
@@ -104,7 +105,8 @@ impl Conductor {
     /// Plays one scenario; an error is one of the experiment, not of what it examines.
     pub(crate) async fn play(&mut self, scenario: &'static Scenario) -> anyhow::Result<Report> {
         let stage = scenario.stage();
-        if let Some(reason) = cannot(scenario.plot) {
+        let cannot = (scenario.plot == Plot::FullDisk).then(disk::cannot);
+        if let Some(reason) = cannot.flatten() {
             return Ok(Report::skipped(scenario.name, self.settings.seed, reason));
         }
         if self.running.as_ref().is_none_or(|one| one.stage != stage) {
@@ -284,11 +286,15 @@ impl Scene<'_> {
             let numbers = seen.entry((&row.to, &row.track)).or_default();
             numbers.insert(row.number);
         }
-        let viewers = self.viewers.iter().all(|viewer| {
+        // Other members may come and go: demand moves.
+        self.viewers.iter().all(|viewer| {
             let mut of = seen.iter().filter(|((to, _), _)| is_of(to, &viewer.name));
-            of.next().is_some()
-        });
-        viewers && seen.values().all(|numbers| numbers.len() >= WARM_SEGMENTS)
+            let mut some = false;
+            of.all(|(_, numbers)| {
+                some = true;
+                numbers.len() >= WARM_SEGMENTS
+            }) && some
+        })
     }
 
     async fn hurt(&mut self, fault: Fault, done: Vec<Done>) -> anyhow::Result<()> {
@@ -580,16 +586,6 @@ fn stream(settings: &Settings, manifest: &Manifest) -> anyhow::Result<String> {
     })
 }
 
-/// Why a scenario cannot run on this machine.
-fn cannot(plot: Plot) -> Option<String> {
-    match plot {
-        Plot::FullDisk => {
-            Some("a small disk for one content server is not made here yet".to_owned())
-        }
-        _ => None,
-    }
-}
-
 /// Viewers of a process are `name.index`.
 fn is_of(receiver: &str, viewer: &str) -> bool {
     receiver
@@ -617,7 +613,7 @@ const WHOLE: Duration = Duration::from_secs(60);
 const PREPARED: Duration = Duration::from_secs(300);
 const WARM: Duration = Duration::from_secs(60);
 /// Enough to know when the next is due.
-const WARM_SEGMENTS: usize = 4;
+const WARM_SEGMENTS: usize = 5;
 const ADVANCE: Duration = Duration::from_secs(60);
 const AFTER: u64 = 2;
 const RETURN: Duration = Duration::from_secs(45);

@@ -106,7 +106,7 @@ impl<'a> Question<'a> {
         for ((who, track), rows) in flows {
             let breaks = self.breaks(who, track);
             let mut ledger = Ledger::new();
-            let mut began = self.since_ms;
+            let mut breaks = breaks.into_iter().peekable();
             let mut sums = [0; 3];
             let mut close = |ledger: &Ledger| {
                 let counts = ledger.counts();
@@ -119,11 +119,10 @@ impl<'a> Question<'a> {
             };
             for row in rows {
                 // After an end of its demand or of itself, a member begins anew.
-                if breaks.iter().any(|at| (began..row.unix_ms).contains(at)) {
+                while breaks.next_if(|at| *at <= row.unix_ms).is_some() {
                     close(&ledger);
                     ledger = Ledger::new();
                 }
-                began = row.unix_ms;
                 let last = parts.get(&(row.track.as_str(), row.number)) == Some(&row.part);
                 ledger.record(&row.run, Position::new(row.number, row.part), last);
             }
@@ -140,17 +139,30 @@ impl<'a> Question<'a> {
         }
     }
 
-    /// When a member forgot a track: it died, or nobody wanted it.
+    /// When a member began a track anew: after its death, or because somebody wanted it again.
     fn breaks(&self, who: &str, track: &str) -> Vec<u64> {
-        let deaths = self
+        let mut breaks = Vec::new();
+        let mut forgot = false;
+        let mut deaths = self
             .faults
             .iter()
             .filter(|fault| fault.deadly && fault.members.contains(who))
-            .map(|fault| fault.unix_ms);
-        let ends = self.events().filter(|event| {
-            event.member == who && event.name == "unsubscribed" && event.text("track") == track
-        });
-        deaths.chain(ends.map(|event| event.unix_ms)).collect()
+            .map(|fault| fault.unix_ms)
+            .peekable();
+        for event in self.events() {
+            if event.member != who || event.text("track") != track {
+                continue;
+            }
+            while deaths.next_if(|death| *death <= event.unix_ms).is_some() {
+                forgot = true;
+            }
+            match event.name.as_str() {
+                "unsubscribed" => forgot = true,
+                "subscribed" if std::mem::take(&mut forgot) => breaks.push(event.unix_ms),
+                _ => {}
+            }
+        }
+        breaks
     }
 
     fn events(&self) -> impl Iterator<Item = &'a Event> {
@@ -272,8 +284,8 @@ impl<'a> Question<'a> {
             let detected = self.detected(fault, end);
             figures.detect_ms = figures.detect_ms.max(detected);
             for ((who, track), rows) in flows {
-                let gone = fault.deadly && fault.members.contains(*who);
-                if gone || !self.is_below(who, track, fault, flows) {
+                // Whoever was hurt is no witness of how soon the others were helped.
+                if fault.members.contains(*who) || !self.is_below(who, track, fault, flows) {
                     continue;
                 }
                 if let Some(ms) = self.resume(rows, fault.unix_ms, end) {

@@ -14,6 +14,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::detour::Detours;
+use super::disk::Disk;
 use super::scenarios::{Plot, Return, Stage};
 use crate::up::client::Client;
 
@@ -35,6 +36,8 @@ pub(crate) struct Overlay {
     pid: i32,
     pub(crate) line: Line,
     pub(crate) client: Client,
+    /// Goes before the folder that it is mounted in.
+    _disk: Option<Disk>,
     work: TempDir,
 }
 
@@ -92,7 +95,13 @@ impl Overlay {
         if let Some(media) = setup.media {
             command.arg("--media").arg(media);
         }
-        if let Some(cache) = setup.cache {
+        let mut disk = None;
+        if let (Some(Plot::FullDisk), Some(victim)) = (setup.stage.own, setup.victim) {
+            // A cache of its own: what is prepared already needs no room.
+            let cache = work.path().join("cache");
+            disk = Some(Disk::small(&cache.join(victim))?);
+            command.arg("--cache").arg(cache);
+        } else if let Some(cache) = setup.cache {
             command.arg("--cache").arg(cache);
         }
         if let Some(detours) = setup.detours {
@@ -133,6 +142,7 @@ impl Overlay {
             up,
             pid,
             client: Client::new(),
+            _disk: disk,
             work,
         })
     }
@@ -254,7 +264,7 @@ fn parent_of(pid: i32) -> Option<i32> {
 }
 
 /// After the tree has healed without the member, and before a test gets tired.
-const LATE: &str = "5s";
+const LATE: &str = "3s";
 const END: Duration = Duration::from_secs(20);
 const CLOCK_OFFSET: &str = "BANYAN_CLOCK_OFFSET_MS";
 const CLOCK_OFFSET_MS: i64 = 5_000;

@@ -275,6 +275,53 @@ async fn another_edge_takes_over_without_a_loss() {
 }
 
 #[tokio::test]
+async fn an_edge_that_stands_still_is_left_without_a_loss() {
+    let first = Edge::start(Shape {
+        freezes_after: Some(6),
+        ..Shape::finished(6)
+    });
+    let first = first.await;
+    let second = Edge::start(Shape {
+        epoch: Some(first.epoch()),
+        ..Shape::finished(6)
+    });
+    let second = second.await;
+    let report = report(&[&first.url(), &second.url(), "--for", "20s"]).await;
+    for (field, value) in [
+        ("chunks", 24),
+        ("lost", 0),
+        ("repeated", 0),
+        ("switches", 1),
+    ] {
+        assert_eq!(report[field], value, "{field} in {report}");
+    }
+}
+
+#[tokio::test]
+async fn an_edge_that_answers_but_has_nothing_new_is_left() {
+    let first = Edge::start(Shape {
+        cut_off: true,
+        ..Shape::live()
+    });
+    let first = first.await;
+    let second = Edge::start(Shape {
+        epoch: Some(first.epoch()),
+        ..Shape::live()
+    });
+    let second = second.await;
+    let report = report(&[&first.url(), &second.url(), "--for", "6s"]).await;
+    assert_eq!(
+        (&report["lost"], &report["repeated"]),
+        (&0.into(), &0.into()),
+        "{report}"
+    );
+    let switches = report["switches"].as_u64().unwrap();
+    assert!((1..=2).contains(&switches), "{report}");
+    // Three at first, and more only from the second.
+    assert!(report["segments"].as_u64().unwrap() > 6, "{report}");
+}
+
+#[tokio::test]
 async fn many_viewers_are_one_report_and_tell_themselves_apart() {
     let edge = Edge::start(Shape::finished(3)).await;
     let report = report(&[&edge.url(), "--for", "20s", "--viewers", "5"]).await;

@@ -105,6 +105,11 @@ fn a_member_that_died_begins_anew() {
         .arrivals
         .retain(|row| !(8_000..12_000).contains(&row.unix_ms));
     assert_eq!(ask(&records, &[]).lost, 4);
+    records.events.push(Event {
+        name: "subscribed".to_owned(),
+        ..switch(12_000, "", "")
+    });
+    assert_eq!(ask(&records, &[]).lost, 4, "it had no reason to begin anew");
     assert_eq!(ask(&records, &[fault(8_500, "edge-7")]).lost, 0);
 }
 

@@ -27,6 +27,12 @@ pub(super) struct Shape {
     pub(super) shifted: Option<u64>,
     /// All connections break and the port closes after so many segments.
     pub(super) dies_after: Option<usize>,
+    /// It answers nothing more after so many segments, and connections stay open.
+    pub(super) freezes_after: Option<usize>,
+    /// It answers, but its playlists do not grow.
+    pub(super) cut_off: bool,
+    /// Unix seconds; `None` = a little while ago.
+    pub(super) epoch: Option<u64>,
 }
 
 pub(super) struct Edge {
@@ -65,7 +71,7 @@ impl Edge {
     pub(super) async fn start(shape: Shape) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let epoch = now().as_secs() - 20;
+        let epoch = shape.epoch.unwrap_or_else(|| now().as_secs() - 20);
         let stop = CancellationToken::new();
         let state = Arc::new(State {
             started_head: now().as_secs() - epoch,
@@ -122,7 +128,13 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
             let stop = state.stop.clone();
             let service = service_fn(move |request: Request<hyper::body::Incoming>| {
                 let response = state.answer(request.uri().path_and_query().unwrap().as_str());
-                async move { Ok::<_, Infallible>(response) }
+                let frozen = state.is_frozen();
+                async move {
+                    if frozen {
+                        std::future::pending::<()>().await;
+                    }
+                    Ok::<_, Infallible>(response)
+                }
             });
             let connection = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(tcp), service);
@@ -137,6 +149,14 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
 // === impl State ===
 
 impl State {
+    fn is_frozen(&self) -> bool {
+        let asked = self.asked.lock().unwrap();
+        let segments = asked.iter().filter(|path| path.contains(".m4s")).count();
+        self.shape
+            .freezes_after
+            .is_some_and(|limit| segments > limit)
+    }
+
     fn answer(&self, path: &str) -> Response<Full<Bytes>> {
         let segments = {
             let mut asked = self.asked.lock().unwrap();
@@ -186,6 +206,9 @@ impl State {
 
     /// Segments complete now.
     fn head(&self) -> u64 {
+        if self.shape.cut_off {
+            return self.started_head;
+        }
         self.shape
             .finished
             .unwrap_or_else(|| now().as_secs() - self.epoch)
