@@ -9,6 +9,7 @@ pub mod commands;
 pub mod control;
 pub mod drain;
 pub mod exit;
+pub mod origins;
 pub mod plan;
 pub mod play;
 pub mod scenario;

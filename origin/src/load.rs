@@ -8,6 +8,7 @@ use banyan_proto::v1;
 /// Counters of our own that belong to a sample.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Own {
+    pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) active_workers: u32,
     pub(crate) sessions: u32,
@@ -18,7 +19,14 @@ pub(crate) struct Own {
 pub(crate) struct Sampler {
     cores: u64,
     memory_limit: u64,
-    last: Option<(Duration, u64, u64)>,
+    last: Option<Last>,
+}
+
+#[derive(Debug)]
+struct Last {
+    at: Duration,
+    ticks: u64,
+    own: Own,
 }
 
 impl Sampler {
@@ -37,18 +45,25 @@ impl Sampler {
             .as_deref()
             .and_then(cpu_ticks)
             .unwrap_or(0);
-        let (cpu_permille, network_out_bps) = match self.last.replace((now, ticks, own.bytes_out)) {
-            Some((then, before, sent)) => {
-                let ms = u64::try_from((now.saturating_sub(then)).as_millis())
+        let last = self.last.replace(Last {
+            at: now,
+            ticks,
+            own,
+        });
+        let (cpu_permille, network_in_bps, network_out_bps) = match last {
+            Some(last) => {
+                let ms = u64::try_from((now.saturating_sub(last.at)).as_millis())
                     .unwrap_or(u64::MAX)
                     .max(1);
-                let busy_ms = ticks.saturating_sub(before) * 1000 / TICKS_PER_SECOND;
+                let busy_ms = ticks.saturating_sub(last.ticks) * 1000 / TICKS_PER_SECOND;
+                let rate = |now: u64, before: u64| now.saturating_sub(before) * 8 * 1000 / ms;
                 (
                     busy_ms * 1000 / (ms * self.cores),
-                    own.bytes_out.saturating_sub(sent) * 8 * 1000 / ms,
+                    rate(own.bytes_in, last.own.bytes_in),
+                    rate(own.bytes_out, last.own.bytes_out),
                 )
             }
-            None => (0, 0),
+            None => (0, 0, 0),
         };
         let (storage_used, storage_limit) = storage(cache);
         v1::Load {
@@ -60,7 +75,7 @@ impl Sampler {
             memory_limit_bytes: self.memory_limit,
             storage_used_bytes: storage_used,
             storage_limit_bytes: storage_limit,
-            network_in_bps: 0,
+            network_in_bps,
             network_out_bps,
             active_workers: own.active_workers,
             sessions: own.sessions,
@@ -130,12 +145,13 @@ mod tests {
     fn a_sample_knows_memory_and_disk_and_turns_bytes_into_rates() {
         let mut sampler = Sampler::new();
         let own = |bytes_out| Own {
+            bytes_in: 3 * bytes_out,
             bytes_out,
             ..Default::default()
         };
         sampler.sample(Duration::from_secs(1), Path::new("/"), own(0));
         let load = sampler.sample(Duration::from_secs(3), Path::new("/"), own(1000));
-        assert_eq!(load.network_out_bps, 4000);
+        assert_eq!((load.network_in_bps, load.network_out_bps), (12_000, 4000));
         assert!(load.memory_bytes > 0 && load.memory_limit_bytes >= load.memory_bytes);
         assert!(load.storage_limit_bytes >= load.storage_used_bytes);
     }

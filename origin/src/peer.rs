@@ -28,6 +28,8 @@ pub(crate) struct Peers {
     /// Video segments by how they came here, since start.
     pub(crate) copied: AtomicU64,
     pub(crate) encoded: AtomicU64,
+    /// Payload bytes of peers, since start.
+    pub(crate) received: AtomicU64,
 }
 
 /// One video segment to be asked for.
@@ -80,6 +82,7 @@ impl Peers {
             turn: Mutex::default(),
             copied: AtomicU64::new(0),
             encoded: AtomicU64::new(0),
+            received: AtomicU64::new(0),
         })
     }
 
@@ -166,6 +169,8 @@ impl Peers {
             match incoming {
                 Incoming::Chunk { head, payload } => {
                     bytes += payload.len();
+                    self.received
+                        .fetch_add(payload.len() as u64, Ordering::Relaxed);
                     if bytes > LIMIT || chunks.len() > wanted.timeline.parts as usize {
                         return Err(Refused::TooLarge);
                     }

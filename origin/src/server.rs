@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use banyan_proto::server::MediaServer;
@@ -230,7 +231,7 @@ impl Server {
         let settings = watch::Sender::new(Arc::new(settings));
         server.spawn(follow_settings(
             settings.subscribe(),
-            peers,
+            Arc::clone(&peers),
             contents,
             beats,
             Arc::clone(&traffic),
@@ -241,6 +242,7 @@ impl Server {
             options.cache,
             slots,
             traffic,
+            peers,
         ));
         server.serve_grpc(service, grpc_listener);
         server.serve_http(http_listener);
@@ -392,6 +394,7 @@ async fn sample_load(
     cache: PathBuf,
     slots: Arc<Slots>,
     traffic: Arc<Traffic>,
+    peers: Arc<Peers>,
 ) {
     let mut sampler = Sampler::new();
     let mut ticks = tokio::time::interval(SAMPLE_EVERY);
@@ -399,6 +402,7 @@ async fn sample_load(
         ticks.tick().await;
         clock.observe();
         let own = Own {
+            bytes_in: peers.received.load(Ordering::Relaxed),
             bytes_out: traffic.all().iter().map(|t| t.bytes).sum(),
             active_workers: u32::try_from(slots.busy()).unwrap_or(u32::MAX),
             sessions: traffic.sessions(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use banyan_proto::trust::RunSecret;
-use banyan_proto::v1;
+use banyan_proto::{load, v1};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -174,27 +174,14 @@ impl Member {
             &[],
             &format!("{:.3}", self.clock.uptime().as_secs_f64()),
         );
-        for (name, help, value) in [
-            (
-                "banyan_cpu_permille",
-                "Processor use, of all cores",
-                u64::from(load.cpu_permille),
-            ),
-            ("banyan_memory_bytes", "Resident memory", load.memory_bytes),
-            (
-                "banyan_encoder_slots_busy",
-                "Segments being encoded",
-                u64::from(load.active_workers),
-            ),
-            ("banyan_sessions", "Subscriptions", u64::from(load.sessions)),
-            (
-                "banyan_catalog_version",
-                "Changes of the catalogue",
-                self.catalog.snapshot().version,
-            ),
-        ] {
-            text.family(name, "gauge", help);
-            text.value(name, &[], &value.to_string());
+        let version = load::Gauge {
+            name: "banyan_catalog_version",
+            help: "Changes of the catalogue",
+            value: self.catalog.snapshot().version,
+        };
+        for gauge in load::gauges(&load).into_iter().chain([version]) {
+            text.family(gauge.name, "gauge", gauge.help);
+            text.value(gauge.name, &[], &gauge.value.to_string());
         }
         text.family(
             "banyan_content_prepared_permille",

@@ -4,6 +4,7 @@
 //! * [`server`] and [`client`]: the Media service over those frames, byte-compatible with any
 //!   generated client or server, without copying payloads on the way out and with one copy on the
 //!   way in;
+//! * [`load`]: the figures of a load as metrics;
 //! * [`carrier`]: which root carries a stream, computed alike by everybody;
 //! * [`transport`]: HTTP/2 settings for both ends;
 //! * [`trust`]: who a caller is.
@@ -14,6 +15,7 @@
 pub mod carrier;
 pub mod client;
 pub mod frame;
+pub mod load;
 pub mod server;
 pub mod transport;
 pub mod trust;

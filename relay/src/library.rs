@@ -17,7 +17,7 @@ pub use crate::status::{
     ContentStatus, HeadStatus, MemberStatus, OriginStatus, ParentStatus, TrackStatus,
 };
 
-use crate::core::Core;
+use crate::core::{Core, Role};
 pub use crate::room::Full;
 use crate::track::{HttpGuard, Track};
 
@@ -127,9 +127,9 @@ impl Library {
         self.core.status()
     }
 
-    /// What `/api/origins` shows; empty but on roots.
-    pub fn origins(&self) -> Vec<OriginStatus> {
-        self.core.origin_status()
+    /// What `/api/origins` shows; none but on roots.
+    pub fn origins(&self) -> Option<Vec<OriginStatus>> {
+        (self.core.options.role == Role::Root).then(|| self.core.origin_status())
     }
 
     /// The core's Prometheus metrics, complete lines; an egress appends its own.

@@ -45,7 +45,7 @@ export function json(more: Record<string, unknown> = {}) {
     ],
     origins: [
       { source: "quince", metric: 12, contents: ["figs"], state: "Active", rtt_us: 400, late_permille: 1, load_permille: 100, feeds: ["figs"], preparing: [] },
-      { source: "medlar", metric: 30, contents: ["figs", "nuts"], state: "Standby", feeds: [], preparing: [] },
+      { source: "medlar", metric: 30, contents: ["figs", "nuts"], state: "Standby", reason: "", feeds: [], preparing: [] },
     ],
     ...more,
   };

@@ -14,6 +14,16 @@ describe("decoding the control plane's JSON", () => {
     expect(orchard.origins[1]).toMatchObject({ metric: 30, state: "standby", rttUs: null });
   });
 
+  test("keeps why a content server may not feed", () => {
+    const origins = [
+      { source: "quince", state: "Ineligible", reason: "ClockSkew", clock_offset_us: -2_500_000 },
+      { source: "medlar", state: "Silent", reason: "Silent" },
+    ];
+    const [quince, medlar] = topology({ origins }).origins;
+    expect(quince).toMatchObject({ state: "ineligible", reason: "ClockSkew", clockOffsetUs: -2_500_000 });
+    expect(medlar).toMatchObject({ state: "silent", clockOffsetUs: null });
+  });
+
   test("never fails on odd input", () => {
     const odd: unknown[] = [
       null, 7, "text", [], {}, { members: 3, links: {}, streams: [null, 4, []] },

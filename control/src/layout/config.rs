@@ -62,6 +62,8 @@ impl<'a> Configs<'a> {
             weight_latency: selection.weights.latency,
             weight_loss: selection.weights.loss,
             weight_load: selection.weights.load,
+            hysteresis_percent: selection.hysteresis_percent,
+            minimum_dwell_ms: selection.minimum_dwell_ms,
             roots: self
                 .topology
                 .roots()

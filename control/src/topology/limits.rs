@@ -205,7 +205,7 @@ impl Limits {
         within("contents", origin.contents.len(), self.contents)?;
         within("feeds", origin.feeds.len(), self.contents)?;
         within("preparations", origin.preparing.len(), self.contents)?;
-        self.names([&origin.source, &origin.state])?;
+        self.names([&origin.source, &origin.state, &origin.reason])?;
         self.names(&origin.contents)?;
         self.names(&origin.feeds)?;
         for preparation in &origin.preparing {

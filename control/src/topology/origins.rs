@@ -50,9 +50,11 @@ fn row(origin: &v1::OriginReport) -> Origin {
         metric: origin.metric,
         contents: origin.contents.clone(),
         state: origin.state.clone(),
+        reason: origin.reason.clone(),
         rtt_us: origin.rtt_us,
         late_permille: origin.late_permille,
         load_permille: origin.load_permille,
+        clock_offset_us: origin.clock_offset_us,
         feeds: Vec::new(),
         preparing: origin
             .preparing
@@ -73,9 +75,11 @@ fn unheard(source: &str) -> Origin {
         metric: 0,
         contents: Vec::new(),
         state: SILENT.to_owned(),
+        reason: SILENT.to_owned(),
         rtt_us: 0,
         late_permille: 0,
         load_permille: 0,
+        clock_offset_us: 0,
         feeds: Vec::new(),
         preparing: Vec::new(),
     }

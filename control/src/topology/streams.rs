@@ -90,7 +90,7 @@ impl Topology {
             .is_some_and(|entry| entry.role == Role::Origin)
     }
 
-    /// By the carrier's own measure where there is one, else by what any root says.
+    /// Those that may feed it or do. By the carrier's own measure where there is one, else by what any root says.
     fn candidates(&self, stream: &str, carrier: Option<&str>) -> Vec<String> {
         let mut ranked: BTreeMap<&str, u32> = BTreeMap::new();
         let roots = self
@@ -100,7 +100,9 @@ impl Topology {
         for root in carrier.into_iter().chain(roots) {
             for origin in self.fresh(root).iter().flat_map(|report| &report.origins) {
                 let offers = origin.contents.iter().any(|content| content == stream);
-                if offers && origin.state != super::origins::SILENT {
+                let feeds = origin.feeds.iter().any(|content| content == stream);
+                let may = origin.reason.is_empty() && origin.state != super::origins::SILENT;
+                if offers && (may || feeds) {
                     ranked.entry(&origin.source).or_insert(origin.metric);
                 }
             }

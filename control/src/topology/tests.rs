@@ -190,6 +190,34 @@ fn the_view_joins_what_members_say() {
 }
 
 #[test]
+fn a_content_server_that_may_not_feed_is_no_candidate_and_says_why() {
+    let (mut t, sessions) = flowing();
+    let row = |source: &str, state: &str, reason: &str| v1::OriginReport {
+        source: source.to_owned(),
+        contents: vec!["harvest".to_owned()],
+        state: state.to_owned(),
+        reason: reason.to_owned(),
+        clock_offset_us: -3_000_000,
+        ..Default::default()
+    };
+    let root = v1::Report {
+        origins: vec![
+            row("quince", "Ineligible", "ClockSkew"),
+            row("pear", "Standby", ""),
+        ],
+        offers: vec![offer("harvest")],
+        ..report(2, "root")
+    };
+    t.handle_report(sessions["root-0"], root, at(1020)).unwrap();
+    let view = t.view(now(1020));
+    assert_eq!(view.streams[0].candidates, ["pear"]);
+    let quince = view.origins.iter().find(|o| o.source == "quince").unwrap();
+    let told = (quince.state.as_str(), quince.reason.as_str());
+    assert_eq!(told, ("Ineligible", "ClockSkew"));
+    assert_eq!(quince.clock_offset_us, -3_000_000);
+}
+
+#[test]
 fn streams_list_a_playlist_per_edge_and_skip_lost_edges() {
     let (mut t, sessions) = flowing();
     let stream = t.streams().remove(0);

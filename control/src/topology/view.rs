@@ -103,9 +103,12 @@ pub struct Origin {
     pub metric: u32,
     pub contents: Vec<String>,
     pub state: String,
+    /// Why no stream would be pulled from it now; empty = eligible.
+    pub reason: String,
     pub rtt_us: u32,
     pub late_permille: u32,
     pub load_permille: u32,
+    pub clock_offset_us: i64,
     pub feeds: Vec<String>,
     pub preparing: Vec<Preparation>,
 }

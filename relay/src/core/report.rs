@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use banyan_proto::v1;
+use banyan_proto::{load, v1};
 
 use super::{Core, Role, lock};
 use crate::clock::Instant;
@@ -108,14 +108,17 @@ impl Core {
         let mut text = String::new();
         self.counters.write(&mut text);
         lock(&self.switches).write(&mut text);
-        let gauge = |text: &mut String, name: &str, help: &str, value: u64| {
+        let mut gauge = |name: &str, help: &str, value: u64| {
             // Writing into a String cannot fail.
             let _ = write!(
                 text,
-                "# HELP banyan_{name} {help}.\n# TYPE banyan_{name} gauge\nbanyan_{name} {value}\n"
+                "# HELP {name} {help}.\n# TYPE {name} gauge\n{name} {value}\n"
             );
         };
         let load = self.load();
+        for figure in load::gauges(&load) {
+            gauge(figure.name, figure.help, figure.value);
+        }
         let table = [
             ("held_bytes", "Media bytes held", self.held_bytes() as u64),
             (
@@ -124,18 +127,50 @@ impl Core {
                 self.options.memory_budget as u64,
             ),
             ("tracks", "Tracks carried", u64::from(load.active_workers)),
-            (
-                "cpu_permille",
-                "CPU used, of all cores",
-                u64::from(load.cpu_permille),
-            ),
-            ("memory_bytes", "Resident memory", load.memory_bytes),
             ("ready", "Ready for viewers", u64::from(self.ready())),
         ];
         for (name, help, value) in table {
-            gauge(&mut text, name, help, value);
+            gauge(&format!("banyan_{name}"), help, value);
         }
+        self.write_origins(&mut text);
         text
+    }
+
+    /// A root's view of each content server.
+    fn write_origins(&self, text: &mut String) {
+        let rows = self.origin_status();
+        type Figure = fn(&OriginStatus) -> f64;
+        let families: [(&str, &str, Figure); 6] = [
+            ("metric", "Lower is better", |o| f64::from(o.metric)),
+            ("eligible", "May be given streams", |o| {
+                f64::from(u8::from(o.reason.is_empty()))
+            }),
+            ("rtt_seconds", "Round trip of its beats", |o| {
+                f64::from(o.rtt_us) / 1e6
+            }),
+            ("late_permille", "Share of its beats echoed late", |o| {
+                f64::from(o.late_permille)
+            }),
+            ("load_permille", "The greater of CPU and memory", |o| {
+                f64::from(o.load_permille)
+            }),
+            (
+                "clock_offset_seconds",
+                "Its clock behind this root's",
+                |o| o.clock_offset_us as f64 / 1e6,
+            ),
+        ];
+        for (name, help, figure) in families.into_iter().filter(|_| !rows.is_empty()) {
+            // Writing into a String cannot fail.
+            let _ = write!(
+                text,
+                "# HELP banyan_origin_{name} {help}.\n# TYPE banyan_origin_{name} gauge\n"
+            );
+            for row in &rows {
+                let (source, value) = (&row.source, figure(row));
+                let _ = writeln!(text, "banyan_origin_{name}{{source=\"{source}\"}} {value}");
+            }
+        }
     }
 
     pub(crate) fn report(&self, sequence: u64) -> v1::Report {

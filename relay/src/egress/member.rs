@@ -70,6 +70,15 @@ impl<S: Source> Egress<S> {
         json(&self.source.status())
     }
 
+    pub(crate) fn origins(&self) -> Result<Entity, Refusal> {
+        let Some(origins) = self.source.origins() else {
+            return Err(Refusal::not_found(
+                "this member hears no content servers; roots and the control plane do".to_owned(),
+            ));
+        };
+        json(&origins)
+    }
+
     pub(crate) fn streams(&self) -> Result<Entity, Refusal> {
         let catalog = self.catalog.borrow().clone();
         let streams: Vec<_> = catalog

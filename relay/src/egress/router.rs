@@ -34,6 +34,7 @@ impl<S: Source> Egress<S> {
                     Target::Ready => self.readiness(),
                     Target::Metrics => Ok(self.metrics_text()),
                     Target::Member => self.member(),
+                    Target::Origins => self.origins(),
                     Target::Streams => self.streams(),
                     Target::Media(resource) => self.resource(&resource, viewer).await,
                     Target::Unknown(refusal) => Err(refusal),
@@ -68,6 +69,7 @@ enum Target {
     Ready,
     Metrics,
     Member,
+    Origins,
     Streams,
     Media(Resource),
     Unknown(Refusal),
@@ -82,6 +84,7 @@ impl Target {
             "/readyz" => return Self::Ready,
             "/metrics" => return Self::Metrics,
             "/api/member" => return Self::Member,
+            "/api/origins" => return Self::Origins,
             "/api/streams" if serve_media => return Self::Streams,
             _ => {}
         }
@@ -104,7 +107,7 @@ impl Target {
         match self {
             Self::Health | Self::Ready => "health",
             Self::Metrics => "metrics",
-            Self::Member | Self::Streams => "api",
+            Self::Member | Self::Origins | Self::Streams => "api",
             Self::Unknown(_) => "unknown",
             Self::Media(resource) => match resource {
                 Resource::Multivariant { .. } => "multivariant",

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::library::{
-    CatalogView, DemandGuard, Full, Library, LibraryError, MemberStatus, TrackHandle, TrackView,
+    CatalogView, DemandGuard, Full, Library, LibraryError, MemberStatus, OriginStatus, TrackHandle,
+    TrackView,
 };
 
 /// A core: its offers, its tracks, and what it says of itself.
@@ -24,6 +25,10 @@ pub trait Source: Clone + Send + Sync + 'static {
     fn status(&self) -> MemberStatus;
     /// Complete Prometheus lines of the core.
     fn metrics(&self) -> String;
+    /// The content servers it hears; none on members that listen to nobody.
+    fn origins(&self) -> Option<Vec<OriginStatus>> {
+        None
+    }
     fn ready(&self) -> bool;
     /// The most viewer sessions to serve; 0 = no limit.
     fn max_sessions(&self) -> u32;
@@ -74,6 +79,10 @@ impl Source for Library {
 
     fn metrics(&self) -> String {
         Library::metrics(self)
+    }
+
+    fn origins(&self) -> Option<Vec<OriginStatus>> {
+        Library::origins(self)
     }
 
     fn ready(&self) -> bool {

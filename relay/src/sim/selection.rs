@@ -135,7 +135,7 @@ async fn who_may_not_feed_is_left_without_a_break() {
                     .iter()
                     .all(|(why, _)| why == cause)
             );
-            let rows = overlay.library(&carrier).origins();
+            let rows = overlay.library(&carrier).origins().unwrap();
             let row = rows.iter().find(|row| row.source == active).unwrap();
             assert_eq!(
                 (row.state.as_str(), row.reason.as_str()),
@@ -199,7 +199,7 @@ async fn a_content_server_without_beats_is_kept_while_its_media_flows() {
         feeders(&overlay, &carrier),
         [active.as_str(), active.as_str()]
     );
-    let rows = overlay.library(&carrier).origins();
+    let rows = overlay.library(&carrier).origins().unwrap();
     let row = rows.iter().find(|row| row.source == active).unwrap();
     assert_eq!(
         (row.state.as_str(), row.reason.as_str()),
@@ -247,7 +247,7 @@ async fn beats_that_cannot_be_believed_disturb_nothing() {
     let root = overlay.members[&carrier].clone();
     let before = (
         feeders(&overlay, &carrier),
-        overlay.library(&carrier).origins(),
+        overlay.library(&carrier).origins().unwrap(),
     );
     let hello = |name: &str, by: &str| v1::BeatRequest {
         body: Some(beat_request::Body::Hello(v1::Hello {
@@ -288,7 +288,7 @@ async fn beats_that_cannot_be_believed_disturb_nothing() {
         .unwrap();
     assert_eq!(root.counters.beats_refused.value(), refused + 2);
     pass(Duration::from_secs(20)).await;
-    let rows = overlay.library(&carrier).origins();
+    let rows = overlay.library(&carrier).origins().unwrap();
     let known = |rows: Vec<crate::status::OriginStatus>| -> Vec<_> {
         rows.into_iter()
             .filter(|row| row.source != "mallory")

@@ -114,9 +114,11 @@ function decodeOrigin(json: Json): Origin | null {
     metric: number(json.metric),
     contents: texts(json.contents),
     state: decodeOriginState(text(json.state)),
+    reason: text(json.reason),
     rttUs: number(json.rtt_us),
     latePermille: number(json.late_permille),
     loadPermille: number(json.load_permille),
+    clockOffsetUs: number(json.clock_offset_us),
     feeds: texts(json.feeds),
     preparing: list(json.preparing, decodePreparation),
   };
@@ -193,6 +195,8 @@ function decodeOriginState(value: string): OriginState {
       return "active";
     case "standby":
       return "standby";
+    case "ineligible":
+      return "ineligible";
     default:
       return "silent";
   }

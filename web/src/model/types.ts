@@ -5,7 +5,7 @@
 
 export type Role = "server" | "root" | "relay" | "edge" | "control";
 export type MemberState = "ready" | "starting" | "lost";
-export type OriginState = "active" | "standby" | "silent";
+export type OriginState = "active" | "standby" | "ineligible" | "silent";
 
 export interface Load {
   readonly cpuPermille: number;
@@ -64,9 +64,13 @@ export interface Origin {
   readonly metric: number | null;
   readonly contents: readonly string[];
   readonly state: OriginState;
+  /** Why no stream would be pulled from it, such as ClockSkew; empty = it may be selected. */
+  readonly reason: string;
   readonly rttUs: number | null;
   readonly latePermille: number | null;
   readonly loadPermille: number | null;
+  /** How far its clock is behind the root's. */
+  readonly clockOffsetUs: number | null;
   readonly feeds: readonly string[];
   readonly preparing: readonly Preparation[];
 }

@@ -143,6 +143,13 @@ function Glyph({ state, x, y }: { state: Box["member"]["state"]; x: number; y: n
   return <path class="glyph lost" d={`M${x - 4} ${y - 4}l8 8m0-8l-8 8`} />;
 }
 
+/** Why a content server may not feed, in a word or two. */
+const WHY_NOT: Record<string, string> = {
+  ClockSkew: "clock is off",
+  Draining: "leaving",
+  NotPrepared: "not prepared",
+};
+
 /** What a box says: a word or two, and more where there is room. */
 function noteOf(box: Box, origin: Origin | undefined, stream: StreamSummary | null): [brief: string, more: string] {
   const { member } = box;
@@ -154,6 +161,7 @@ function noteOf(box: Box, origin: Origin | undefined, stream: StreamSummary | nu
       if (box.active) return ["active", metric];
       if (origin?.preparing.some((entry) => entry.error === "")) return ["preparing", ""];
       if (origin?.state === "silent") return ["silent", ""];
+      if (origin?.state === "ineligible") return [WHY_NOT[origin.reason] ?? "ineligible", metric];
       return [stream ? "standby" : (origin?.state ?? "ready"), metric];
     }
     case "edge":

@@ -4,6 +4,9 @@ import { bitrate, bytes, permille, rate } from "../format";
 import type { Origin, Topology } from "../model/types";
 import { rowsOf } from "../tree/layout";
 
+/** Clocks of one machine, or kept by one service, differ by less. */
+const NOTABLE_OFFSET_US = 100_000;
+
 const NUMBERS = new Set(["Metric", "Viewers", "Out", "CPU", "Memory", "Rate"]);
 
 export function Tables({ topology }: { topology: Topology }) {
@@ -18,7 +21,7 @@ export function Tables({ topology }: { topology: Topology }) {
               <th scope="row">{origin.source}</th>
               <td class="number">{origin.metric ?? "–"}</td>
               <td>{origin.contents.join(", ") || "–"}</td>
-              <td>{origin.state}</td>
+              <td>{origin.reason === "" || origin.state === "silent" ? origin.state : `${origin.state}: ${origin.reason}`}</td>
               <td>{measured(origin)}</td>
               <td>{origin.feeds.join(", ") || "–"}</td>
             </tr>
@@ -82,6 +85,8 @@ function measured(origin: Origin): string {
   if (origin.rttUs !== null) parts.push(`rtt ${(origin.rttUs / 1000).toFixed(1)} ms`);
   if (origin.latePermille !== null) parts.push(`late ${permille(origin.latePermille)}`);
   if (origin.loadPermille !== null) parts.push(`load ${permille(origin.loadPermille)}`);
+  if (origin.clockOffsetUs !== null && Math.abs(origin.clockOffsetUs) >= NOTABLE_OFFSET_US)
+    parts.push(`clock ${(-origin.clockOffsetUs / 1e6).toFixed(1)} s`);
   return parts.join(", ") || "–";
 }
 

@@ -49,6 +49,58 @@ async fn a_member_that_serves_no_viewers_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn roots_alone_show_the_content_servers_they_hear() {
+    use crate::core::Role;
+    use crate::testing::{clock, config, net::Net, options};
+    let net = Net::new(clock(), 0);
+    for (role, expected) in [
+        (Role::Root, StatusCode::OK),
+        (Role::Edge, StatusCode::NOT_FOUND),
+    ] {
+        let core = crate::core::Core::new(options("a", role, config(&["a"], &["b"]), &net));
+        let beat = banyan_proto::v1::Beat {
+            sequence: 1,
+            rtt_min_us: 300,
+            rtt_median_us: 400,
+            endpoints: vec!["http://lisbon:1".into()],
+            contents: vec!["kites".into()],
+            clock_offset_us: -7,
+            ..Default::default()
+        };
+        let call = core.beat_call_began("lisbon");
+        core.beat("lisbon", call, beat).unwrap();
+        let options = Options {
+            serve_media: false,
+            ..Options::default()
+        };
+        let egress = Egress::new(core.library(), options, CancellationToken::new());
+        let answer = get(&egress, "/api/origins").await;
+        assert_eq!(answer.status, expected, "{}", answer.text());
+        let metrics = get(&egress, "/metrics").await;
+        let shown = metrics
+            .text()
+            .contains("banyan_origin_rtt_seconds{source=\"lisbon\"} 0.0004");
+        assert_eq!(shown, role == Role::Root);
+        for figure in banyan_proto::load::gauges(&Default::default()) {
+            let families = metrics
+                .text()
+                .matches(&format!("# TYPE {} ", figure.name))
+                .count();
+            assert_eq!(families, 1, "{}", figure.name);
+        }
+        if role == Role::Root {
+            let rows: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+            assert_eq!(rows[0]["source"], "lisbon");
+            assert_eq!(
+                (&rows[0]["state"], &rows[0]["reason"]),
+                (&"Standby".into(), &"".into())
+            );
+            assert_eq!(rows[0]["clock_offset_us"], -7);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn streams_and_metrics_tell_of_viewers() {
     let fake = Fake::new().with_head("360p", 100);
     let edge = edge(&fake);
