@@ -209,7 +209,7 @@ fn a_content_server_that_may_not_feed_is_no_candidate_and_says_why() {
         ..report(2, "root")
     };
     t.handle_report(sessions["root-0"], root, at(1020)).unwrap();
-    let view = t.view(now(1020));
+    let view = t.view(at(1020));
     assert_eq!(view.streams[0].candidates, ["pear"]);
     let quince = view.origins.iter().find(|o| o.source == "quince").unwrap();
     let told = (quince.state.as_str(), quince.reason.as_str());
