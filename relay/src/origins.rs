@@ -222,9 +222,16 @@ impl Origins {
         decided
     }
 
-    /// A track of `stream` flows from `origin`.
-    pub(crate) fn flows(&mut self, stream: &str, origin: &str, run: &str, now: Instant) {
-        self.selections.flows(stream, origin, run, now);
+    /// A track of `stream` flows from `origin`; `left` = whom it left for it, and why.
+    pub(crate) fn flows(
+        &mut self,
+        stream: &str,
+        origin: &str,
+        run: &str,
+        left: Option<(&str, Cause)>,
+        now: Instant,
+    ) {
+        self.selections.flows(stream, origin, run, left, now);
     }
 
     /// Where a track that flows from `current` should go, and why.

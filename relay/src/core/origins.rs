@@ -72,11 +72,11 @@ impl Core {
         lock(&self.origins).wanted(stream, current)
     }
 
-    /// A track of `stream` flows from `origin`.
-    pub(crate) fn origin_flows(&self, stream: &str, origin: &str) {
+    /// A track of `stream` flows from `origin`; `left` = whom it left for it, and why.
+    pub(crate) fn origin_flows(&self, stream: &str, origin: &str, left: Option<(&str, Cause)>) {
         let sources = lock(&self.sources);
         let run = sources.run(origin, stream).unwrap_or_default();
-        lock(&self.origins).flows(stream, origin, run, Instant::now());
+        lock(&self.origins).flows(stream, origin, run, left, Instant::now());
     }
 
     /// Decides anew for every stream; tracks follow when they look for a better parent.

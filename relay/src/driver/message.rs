@@ -274,7 +274,9 @@ impl Driver {
         let parent = self.machine.parent().unwrap_or_default().to_owned();
         let origin = self.core.is_origin(&parent);
         if origin {
-            self.core.origin_flows(&key.stream, &parent);
+            let left = self.left.as_ref();
+            let left = left.map(|left| (left.parent.as_str(), left.cause));
+            self.core.origin_flows(&key.stream, &parent, left);
         }
         match self.left.take() {
             Some(left) if left.parent != parent => {

@@ -131,7 +131,7 @@ struct Selection {
     /// It feeds the stream, or fed it last, or shall feed it.
     incumbent: String,
     run: String,
-    /// Why it was selected; none when a track came to it by itself.
+    /// Why it was selected; none when a track began there.
     cause: Option<Cause>,
     since: Instant,
     /// Who leads by the margin, and since when without a break.
@@ -210,20 +210,36 @@ impl Selections {
         most.saturating_sub(self.changed.len())
     }
 
-    /// A track of the stream flows from a content server.
-    pub(crate) fn flows(&mut self, stream: &str, origin: &str, run: &str, now: Instant) {
+    /// A track of the stream flows from a content server; `left` = whom it left for it, and why.
+    pub(crate) fn flows(
+        &mut self,
+        stream: &str,
+        origin: &str,
+        run: &str,
+        left: Option<(&str, Cause)>,
+        now: Instant,
+    ) {
         let selection = self
             .streams
             .entry(stream.to_owned())
             .or_insert_with(|| Selection::new(origin, run, now));
+        if selection.incumbent == origin {
+            return;
+        }
         let left_behind = |leaving: &Leaving| leaving.from == origin;
-        if selection.incumbent == origin || selection.leaving.as_ref().is_some_and(left_behind) {
+        let failed = left.is_some_and(|(from, _)| from == selection.incumbent);
+        if !failed && selection.leaving.as_ref().is_some_and(left_behind) {
+            // It has not moved yet, or resumed where it was: it is to follow.
             return;
         }
         // A track had to leave the incumbent: the others are to follow it.
         let from = std::mem::replace(&mut selection.incumbent, origin.to_owned());
         selection.run = run.to_owned();
-        selection.cause = None;
+        selection.cause = left.map(|(_, cause)| match cause {
+            // Only who waited in vain may say so; the others move in company.
+            Cause::HopSilent | Cause::MediaStalled => Cause::Planned,
+            cause => cause,
+        });
         selection.since = now;
         selection.leads.clear();
         selection.leaving = Some(Leaving { from, since: now });

@@ -189,7 +189,7 @@ fn moves(seed: u64, mut vitals: impl FnMut(u64, usize, &mut Noise) -> [u32; 3]) 
     let mut noise = Noise(seed * 2 + 1);
     let mut origins = Origins::new(&v1::Config::default());
     let calls = NAMES.map(|name| origins.call_began(name));
-    origins.flows("clock", "faro", "run", start);
+    origins.flows("clock", "faro", "run", None, start);
     let mut feeding = "faro".to_owned();
     let mut moves = 0;
     for second in 1..=5000 {

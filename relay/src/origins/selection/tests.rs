@@ -41,7 +41,7 @@ impl Case {
     fn new() -> Case {
         let start = Instant::now();
         let mut selections = Selections::default();
-        selections.flows(STREAM, "lisbon", "run", start);
+        selections.flows(STREAM, "lisbon", "run", None, start);
         Case {
             rules: Rules::new(0, 0),
             selections,
@@ -269,11 +269,15 @@ fn a_better_figure_is_not_worth_another_run_but_a_loss_is() {
 #[test]
 fn a_track_that_had_to_leave_takes_the_others_with_it() {
     let mut case = Case::new();
-    case.selections.flows(STREAM, "porto", "run", case.at(5));
-    assert_eq!(case.wanted("lisbon"), Some(("porto", Cause::Planned)));
+    let lost = Some(("lisbon", Cause::ConnectionLost));
+    case.selections
+        .flows(STREAM, "porto", "run", lost, case.at(5));
+    let follow = Some(("porto", Cause::ConnectionLost));
+    assert_eq!(case.wanted("lisbon"), follow);
     // Another track resumes where it was: it is to follow, not to lead.
-    case.selections.flows(STREAM, "lisbon", "run", case.at(5));
-    assert_eq!(case.wanted("lisbon"), Some(("porto", Cause::Planned)));
+    case.selections
+        .flows(STREAM, "lisbon", "run", lost, case.at(5));
+    assert_eq!(case.wanted("lisbon"), follow);
     let pair = [candidate("lisbon", 1), candidate("porto", 100)];
     assert_eq!(case.decide(6, &field(&pair, &["lisbon", "porto"])), []);
     // All have moved; the old one has to prove itself for a dwell.
@@ -288,6 +292,35 @@ fn a_track_that_had_to_leave_takes_the_others_with_it() {
         case.decide(16, &field(&pair, &["porto"])),
         one("lisbon", Cause::BetterMetric, true)
     );
+}
+
+#[test]
+fn a_track_that_had_to_leave_the_new_one_too_goes_back_for_all() {
+    let mut case = Case::new();
+    let lost = |from| Some((from, Cause::ConnectionLost));
+    case.selections
+        .flows(STREAM, "porto", "run", lost("lisbon"), case.at(5));
+    case.selections
+        .flows(STREAM, "lisbon", "run", lost("porto"), case.at(5));
+    assert_eq!(case.wanted("lisbon"), None);
+    assert_eq!(
+        case.wanted("porto"),
+        Some(("lisbon", Cause::ConnectionLost))
+    );
+    let pair = [candidate("lisbon", 1), candidate("porto", 1)];
+    for second in 6..60 {
+        assert_eq!(case.decide(second, &field(&pair, &["lisbon"])), []);
+        assert_eq!(case.wanted("lisbon"), None);
+    }
+}
+
+#[test]
+fn silence_is_told_only_by_who_waited() {
+    let mut case = Case::new();
+    let silent = Some(("lisbon", Cause::HopSilent));
+    case.selections
+        .flows(STREAM, "porto", "run", silent, case.at(5));
+    assert_eq!(case.wanted("lisbon"), Some(("porto", Cause::Planned)));
 }
 
 #[test]
@@ -339,7 +372,7 @@ fn few_streams_change_for_a_better_metric_within_a_dwell_and_all_get_their_turn(
     let mut selections = Selections::default();
     let names: Vec<String> = (0..30).map(|n| format!("stream-{n:02}")).collect();
     for name in &names {
-        selections.flows(name, "lisbon", "run", start);
+        selections.flows(name, "lisbon", "run", None, start);
     }
     let mut feeding: BTreeMap<String, &str> =
         names.iter().map(|name| (name.clone(), "lisbon")).collect();
@@ -368,7 +401,7 @@ fn the_cap_holds_up_no_replacement() {
     let start = Instant::now();
     let mut selections = Selections::default();
     for n in 0..20 {
-        selections.flows(&format!("stream-{n}"), "lisbon", "run", start);
+        selections.flows(&format!("stream-{n}"), "lisbon", "run", None, start);
     }
     let pair = [
         hindered("lisbon", 1, Obstacle::Draining),
