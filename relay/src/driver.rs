@@ -225,9 +225,14 @@ impl Driver {
             %status,
             "parent refused"
         );
+        let full = status.code() == Code::ResourceExhausted;
         self.refusals_not_found &= status.code() == Code::NotFound;
         self.last_refusal = Some(status);
-        self.machine.on_failure(cause);
+        if full {
+            self.machine.on_full();
+        } else {
+            self.machine.on_failure(cause);
+        }
     }
 
     fn leave(&mut self, parent: String, cause: Cause, now: Instant) {

@@ -246,6 +246,14 @@ impl Upstream {
         self.stall.gap(now)
     }
 
+    /// The parent in use says that it has no room: it is not asked again soon.
+    pub(crate) fn on_full(&mut self) {
+        if let Some(parent) = self.parent().map(str::to_owned) {
+            self.parents.full(&parent);
+        }
+        self.on_failure(Cause::ConnectionLost);
+    }
+
     /// The shell swapped to `parent` while the old one still flowed.
     pub(crate) fn on_swapped(&mut self, parent: &str, cause: Cause, now: Instant) {
         if cause == Cause::MediaStalled

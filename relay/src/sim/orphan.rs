@@ -8,7 +8,7 @@ use crate::clock::Instant;
 use crate::core::Role;
 use crate::testing::origin::Content;
 use crate::testing::overlay::{Overlay, pass};
-use crate::testing::{config, peer};
+use crate::testing::{VIDEO, config, peer};
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 const ROOTS: [&str; 2] = ["root-0", "root-1"];
@@ -179,8 +179,10 @@ async fn of_a_branch_only_the_child_of_the_member_in_trouble_moves() {
 #[tokio::test(start_paused = true)]
 async fn after_a_partition_the_root_that_ranks_lower_yields_at_a_segments_end() {
     for seed in 0..10 {
+        // Another run, or other bytes under the names of the same one.
+        let run = ["aaaaaaaaaa", "bbbbbbbbbb"][seed as usize % 2];
         let other = Content {
-            run: "bbbbbbbbbb".into(),
+            run: run.into(),
             salt: 9,
             ..Content::default()
         };
@@ -240,7 +242,13 @@ async fn after_a_partition_the_root_that_ranks_lower_yields_at_a_segments_end() 
                 .collect();
             assert_eq!(runs.len(), 1, "{number}");
         }
-        assert!(received.last().unwrap().run == "aaaaaaaaaa");
+        // Away and back are two discontinuities, and what is held now is the carrier's.
+        let view = watching[0].handle.view().borrow().clone();
+        let whole = &view.segments[view.segments.len() - 2];
+        assert_eq!(whole.discontinuity_sequence, 2);
+        let bytes = watching[0].handle.segment(&whole.run, whole.number);
+        let expected = overlay.origins["lisbon"].payload(VIDEO, whole.number, 0);
+        assert_eq!(bytes.await.unwrap()[0], expected);
         assert!(longest_pause(&overlay, "edge-0", healed) < Duration::from_millis(500));
     }
 }

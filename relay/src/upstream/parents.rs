@@ -288,6 +288,13 @@ impl Parents {
         }
     }
 
+    /// Its next failure rests for the longest backoff: room is not found in a moment.
+    pub(crate) fn full(&mut self, name: &str) {
+        if let Some(parent) = self.find(name) {
+            parent.failures = parent.failures.max(8);
+        }
+    }
+
     /// The hop was quiet for `gap` before something came over it, or before it was left.
     pub(crate) fn observe_gap(&mut self, name: &str, gap: Duration, now: Instant) {
         let interval = self.tuning.keep_alive;

@@ -296,3 +296,17 @@ fn an_orphan_asks_who_takes_it_in_only_after_its_own_and_not_at_once() {
     assert!(until > start && until <= start + MS(250));
     assert_eq!(machine.poll(until), subscribe("root-0"));
 }
+
+#[test]
+fn a_parent_without_room_is_not_asked_again_at_once() {
+    let start = Instant::now();
+    let mut machine = machine(&["mid-0"], start);
+    assert_eq!(machine.poll(start), subscribe("mid-0"));
+    machine.on_full();
+    assert_eq!(machine.poll(start), left("mid-0", Cause::ConnectionLost));
+    assert_eq!(machine.poll(start), Order::Exhausted);
+    let Order::Wait(until) = machine.poll(start) else {
+        panic!("the machine waits")
+    };
+    assert!(until >= start + MS(5000) && until <= start + MS(7500));
+}
