@@ -41,7 +41,73 @@ pub struct TrackInfo {
 /// begins with the first entry starts quickly on any link and climbs, one that takes the best finds
 /// it by its attributes. Audio keeps the order given; its first track is the default.
 pub fn multivariant(tracks: &[TrackInfo]) -> String {
-    let mut out = String::from("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n");
+    let mut out = header();
+    write_pathway(&mut out, tracks, None, "audio");
+    out
+}
+
+/// A way to the same stream: one edge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pathway {
+    /// Name of the edge, as steering manifests order it.
+    pub name: String,
+    /// What stands before `720p.m3u8`; empty for the edge that writes the playlist.
+    pub base: String,
+}
+
+/// The multivariant playlist of a stream over several edges, for players that follow content
+/// steering (RFC 8216bis §7): every variant once for each of `pathways`, the first of which is tried
+/// first.
+///
+/// Others would take the copies for more variants and may open all of them, also those of an edge
+/// that is down: only those that ask for it get this text.
+pub fn steered(tracks: &[TrackInfo], server_uri: &str, pathways: &[Pathway]) -> String {
+    let mut out = header();
+    if let Some(first) = pathways.first() {
+        line(
+            &mut out,
+            format_args!(
+                "#EXT-X-CONTENT-STEERING:SERVER-URI=\"{}\",PATHWAY-ID=\"{}\"",
+                quotable(server_uri),
+                quotable(&first.name)
+            ),
+        );
+    }
+    for (index, pathway) in pathways.iter().enumerate() {
+        let group = match index {
+            0 => "audio".to_owned(),
+            _ => format!("audio-{}", pathway.name),
+        };
+        write_pathway(&mut out, tracks, Some(pathway), &group);
+    }
+    out
+}
+
+/// The order of pathways now, as JSON (RFC 8216bis §7.2), good for `ttl` seconds.
+pub fn steering_manifest(priority: &[&str], reload_uri: &str, ttl: u32) -> String {
+    let names: Vec<_> = priority
+        .iter()
+        .map(|name| format!("\"{}\"", plain(name)))
+        .collect();
+    format!(
+        "{{\"VERSION\":1,\"TTL\":{ttl},\"RELOAD-URI\":\"{}\",\"PATHWAY-PRIORITY\":[{}]}}\n",
+        plain(reload_uri),
+        names.join(",")
+    )
+}
+
+/// What needs no escape in JSON; names of members have nothing else.
+fn plain(text: &str) -> String {
+    text.chars()
+        .filter(|c| !c.is_control() && !matches!(c, '"' | '\\'))
+        .collect()
+}
+
+fn header() -> String {
+    String::from("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n")
+}
+
+fn write_pathway(out: &mut String, tracks: &[TrackInfo], pathway: Option<&Pathway>, group: &str) {
     let audio: Vec<&TrackInfo> = tracks
         .iter()
         .filter(|track| track.kind == Kind::Audio)
@@ -51,20 +117,19 @@ pub fn multivariant(tracks: &[TrackInfo]) -> String {
         .filter(|track| track.kind == Kind::Video)
         .collect();
     let audio_only = variants.is_empty();
+    let base = pathway.map_or("", |pathway| pathway.base.as_str());
     if audio_only {
         variants.clone_from(&audio);
     } else {
-        audio
-            .iter()
-            .enumerate()
-            .for_each(|(index, track)| write_audio(&mut out, track, index == 0));
+        for (index, track) in audio.iter().enumerate() {
+            write_audio(out, track, index == 0, group, base);
+        }
     }
-    let group = if audio_only { &[] } else { audio.as_slice() };
+    let renditions = if audio_only { &[] } else { audio.as_slice() };
     variants.sort_by(|a, b| (a.peak_bandwidth, &a.name).cmp(&(b.peak_bandwidth, &b.name)));
     for variant in variants {
-        write_variant(&mut out, variant, group);
+        write_variant(out, variant, renditions, group, pathway);
     }
-    out
 }
 
 /// One segment of a media playlist.
@@ -242,7 +307,7 @@ fn gaps(previous: &SegmentEntry, next: &SegmentEntry, missing: u64) -> Vec<Segme
         .collect()
 }
 
-fn write_audio(out: &mut String, track: &TrackInfo, default: bool) {
+fn write_audio(out: &mut String, track: &TrackInfo, default: bool, group: &str, base: &str) {
     let TrackInfo {
         name,
         channels,
@@ -251,7 +316,8 @@ fn write_audio(out: &mut String, track: &TrackInfo, default: bool) {
     } = track;
     let _ = write!(
         out,
-        "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"{}\"",
+        "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{}\",NAME=\"{}\"",
+        quotable(group),
         quotable(name)
     );
     if let Some(language) = language.as_deref().filter(|language| !language.is_empty()) {
@@ -265,10 +331,19 @@ fn write_audio(out: &mut String, track: &TrackInfo, default: bool) {
     if *channels > 0 {
         let _ = write!(out, ",CHANNELS=\"{channels}\"");
     }
-    line(out, format_args!(",URI=\"{}.m3u8\"", quotable(name)));
+    line(
+        out,
+        format_args!(",URI=\"{}{}.m3u8\"", quotable(base), quotable(name)),
+    );
 }
 
-fn write_variant(out: &mut String, variant: &TrackInfo, audio: &[&TrackInfo]) {
+fn write_variant(
+    out: &mut String,
+    variant: &TrackInfo,
+    audio: &[&TrackInfo],
+    group: &str,
+    pathway: Option<&Pathway>,
+) {
     let loudest =
         |of: fn(&TrackInfo) -> u64| audio.iter().map(|track| of(track)).max().unwrap_or(0);
     let peak = variant
@@ -305,9 +380,17 @@ fn write_variant(out: &mut String, variant: &TrackInfo, audio: &[&TrackInfo]) {
         );
     }
     if !audio.is_empty() {
-        out.push_str(",AUDIO=\"audio\"");
+        let _ = write!(out, ",AUDIO=\"{}\"", quotable(group));
     }
-    line(out, format_args!("\n{}.m3u8", quotable(&variant.name)));
+    let mut base = "";
+    if let Some(pathway) = pathway {
+        let _ = write!(out, ",PATHWAY-ID=\"{}\"", quotable(&pathway.name));
+        base = &pathway.base;
+    }
+    line(
+        out,
+        format_args!("\n{}{}.m3u8", quotable(base), quotable(&variant.name)),
+    );
 }
 
 /// A quoted string of HLS has no way to escape: what cannot stand in one is left out.

@@ -193,6 +193,18 @@ pub(crate) fn check(config: &v1::Config, member: &str, role: Role) -> Result<(),
             })?;
         }
     }
+    for edge in &config.edges {
+        check_name("edge", &edge.name)?;
+        let fits = edge.uri.len() <= 256 && !edge.uri.contains(['"', ' ']);
+        let scheme = edge.uri.starts_with("http://") || edge.uri.starts_with("https://");
+        if !(fits && scheme && edge.uri.parse::<http::Uri>().is_ok()) {
+            return Err(ConfigError::Value {
+                what: "URL of an edge",
+                value: edge.uri.clone(),
+                accepted: "http://host:port or https://host",
+            });
+        }
+    }
     if config.parents.iter().any(|peer| peer.name == member) {
         return Err(ConfigError::Value {
             what: "parent",
@@ -341,6 +353,11 @@ mod tests {
                 &["Mid 0", "lower-case"],
             ),
             (GOOD, &["--memory-budget", "3KiB"], &["3KiB", "16MiB"]),
+            (
+                r#"{"parents": [{"name": "mid-0", "uri": "http://a:1"}], "edges": [{"name": "edge-0", "uri": "edge-0:80"}]}"#,
+                &[],
+                &["edge-0:80", "https://host"],
+            ),
             (GOOD, &["--control", "nowhere"], &["nowhere"]),
             (
                 GOOD,

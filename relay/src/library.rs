@@ -147,6 +147,11 @@ impl Library {
         self.core.config().max_sessions
     }
 
+    /// The edges that a viewer here may go to, this one first; empty where there is no choice.
+    pub fn edges(&self) -> Vec<v1::Peer> {
+        self.core.edges()
+    }
+
     /// Lets in a viewer that needs so many bits per second, or says why not.
     pub fn admit(&self, cost: u64) -> Result<(), Full> {
         self.core.admit(cost)

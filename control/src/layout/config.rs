@@ -39,12 +39,30 @@ impl<'a> Configs<'a> {
             TierKind::Edge => self.topology.max_sessions.unwrap_or(0),
             TierKind::Root | TierKind::Interior => 0,
         };
+        let edges = match kind {
+            TierKind::Edge => self.edges(),
+            TierKind::Root | TierKind::Interior => Vec::new(),
+        };
         let parents = self.parents.get(name).into_iter().flatten();
         v1::Config {
             parents: parents.map(|parent| self.peer(name, parent)).collect(),
             max_sessions,
+            edges,
             ..self.common(name)
         }
+    }
+
+    /// All edges as viewers reach them.
+    fn edges(&self) -> Vec<v1::Peer> {
+        let tiers = self.topology.tiers.iter();
+        tiers
+            .filter(|tier| tier.kind == TierKind::Edge)
+            .flat_map(|tier| tier.members())
+            .map(|name| v1::Peer {
+                uri: self.facts.addresses.url(&name),
+                name,
+            })
+            .collect()
     }
 
     fn common(&self, member: &str) -> v1::Config {

@@ -334,3 +334,67 @@ fn the_target_duration_covers_every_listed_segment() {
             .contains("#EXT-X-TARGETDURATION:3\n")
     );
 }
+
+#[test]
+fn a_steered_playlist_lists_every_variant_once_for_each_edge() {
+    let tracks = [
+        video("720p", 3_000_000, 720),
+        video("360p", 800_000, 360),
+        audio("audio", 130_000),
+    ];
+    let pathway = |name: &str, base: &str| Pathway {
+        name: name.into(),
+        base: base.into(),
+    };
+    let pathways = [
+        pathway("edge-1", ""),
+        pathway("edge-2", "http://10.0.0.2:80/kites/"),
+    ];
+    let text = steered(&tracks, "/api/steering", &pathways);
+    let steering = "#EXT-X-CONTENT-STEERING:SERVER-URI=\"/api/steering\",PATHWAY-ID=\"edge-1\"";
+    assert!(text.lines().any(|line| line == steering), "{text}");
+    let uris: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(
+        uris,
+        [
+            "360p.m3u8",
+            "720p.m3u8",
+            "http://10.0.0.2:80/kites/360p.m3u8",
+            "http://10.0.0.2:80/kites/720p.m3u8"
+        ]
+    );
+    for (group, id, base) in [
+        ("audio", "edge-1", ""),
+        ("audio-edge-2", "edge-2", "http://10.0.0.2:80/kites/"),
+    ] {
+        let variants = text.lines().filter(|line| {
+            line.contains(&format!("AUDIO=\"{group}\""))
+                && line.ends_with(&format!("PATHWAY-ID=\"{id}\""))
+        });
+        assert_eq!(variants.count(), 2, "{text}");
+        assert!(text.contains(&format!("GROUP-ID=\"{group}\"")), "{text}");
+        assert!(
+            text.contains(&format!(",URI=\"{base}audio.m3u8\"")),
+            "{text}"
+        );
+    }
+    let parsed = parse_master_playlist_res(text.as_bytes()).unwrap();
+    assert_eq!(parsed.variants.len(), 4);
+    // Without the marks of pathways, its first part is what everybody gets.
+    let own: String = text
+        .lines()
+        .filter(|line| !line.contains("CONTENT-STEERING"))
+        .filter(|line| !line.contains("10.0.0.2") && !line.contains("edge-2"))
+        .map(|line| line.replace(",PATHWAY-ID=\"edge-1\"", "") + "\n")
+        .collect();
+    assert_eq!(own, multivariant(&tracks));
+}
+
+#[test]
+fn a_steering_manifest_is_what_players_read() {
+    let text = steering_manifest(&["edge-2", "edge-1"], "/api/steering", 5);
+    assert_eq!(
+        text,
+        "{\"VERSION\":1,\"TTL\":5,\"RELOAD-URI\":\"/api/steering\",\"PATHWAY-PRIORITY\":[\"edge-2\",\"edge-1\"]}\n"
+    );
+}

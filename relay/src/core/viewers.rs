@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use banyan_proto::v1;
 use bytes::Bytes;
 use tokio::time::timeout;
 
@@ -13,6 +14,9 @@ use crate::fetch::{FetchKey, Fetched, fetch};
 use crate::library::LibraryError;
 use crate::store::Located;
 use crate::track::{Phase, Track};
+
+/// Edges that a viewer may know of; more would make playlists long and no viewer safer.
+const PATHWAYS: usize = 4;
 
 /// A viewer's first request waits at most this long for a branch to grow.
 const BRANCH_PATIENCE: Duration = Duration::from_secs(5);
@@ -42,6 +46,22 @@ impl Core {
             .await
             .unwrap_or(Err(LibraryError::Timeout))?;
         Ok(track)
+    }
+
+    /// The edges that viewers here may go to: this one, then those after it in a ring, so that the
+    /// viewers of one that dies spread over the others.
+    pub(crate) fn edges(&self) -> Vec<v1::Peer> {
+        let edges = &self.config().edges;
+        let me = edges.iter().position(|e| e.name == self.options.member);
+        match me {
+            Some(me) if edges.len() > 1 => edges[me..]
+                .iter()
+                .chain(&edges[..me])
+                .take(PATHWAYS)
+                .cloned()
+                .collect(),
+            _ => Vec::new(),
+        }
     }
 
     async fn check_offered(&self, stream: &str, track: &str) -> Result<(), LibraryError> {

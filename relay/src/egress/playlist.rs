@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use banyan_media::hls::{self, MediaPlaylist, SegmentEntry, TrackInfo};
+use banyan_media::hls::{self, MediaPlaylist, Pathway, SegmentEntry, TrackInfo};
 use banyan_media::{FrameRate, Kind};
 use banyan_proto::v1;
 use prometheus_client::metrics::counter::Counter;
@@ -14,10 +14,14 @@ use prometheus_client::metrics::counter::Counter;
 use super::coding::Text;
 use crate::library::TrackView;
 
+/// Where steering manifests are.
+pub(crate) const STEERING: &str = "/api/steering";
+
 /// The texts rendered last, by stream and track.
 pub(crate) struct Playlists {
     media: Mutex<HashMap<String, HashMap<String, Arc<Slot>>>>,
     multivariant: Mutex<HashMap<String, OfferText>>,
+    steered: Mutex<HashMap<String, (Vec<Pathway>, OfferText)>>,
     renders: Counter,
 }
 
@@ -46,6 +50,7 @@ impl Playlists {
         Self {
             media: Mutex::default(),
             multivariant: Mutex::default(),
+            steered: Mutex::default(),
             renders,
         }
     }
@@ -112,6 +117,26 @@ impl Playlists {
         text
     }
 
+    /// The multivariant playlist of an offer over several edges.
+    pub(crate) fn steered(&self, offer: &Arc<v1::Offer>, pathways: Vec<Pathway>) -> Arc<Text> {
+        let mut texts = self.steered.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((over, known)) = texts.get(&offer.stream)
+            && Arc::ptr_eq(&known.offer, offer)
+            && *over == pathways
+        {
+            return known.text.clone();
+        }
+        self.renders.inc();
+        let tracks: Vec<_> = offer.tracks.iter().filter_map(track_info).collect();
+        let text = Arc::new(Text::new(hls::steered(&tracks, STEERING, &pathways)));
+        let known = OfferText {
+            offer: offer.clone(),
+            text: text.clone(),
+        };
+        texts.insert(offer.stream.clone(), (pathways, known));
+        text
+    }
+
     /// Forgets streams that `keep` does not know.
     pub(crate) fn retain(&self, keep: impl Fn(&str) -> bool) {
         let mut media = self.media.lock().unwrap_or_else(PoisonError::into_inner);
@@ -121,6 +146,8 @@ impl Playlists {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         texts.retain(|stream, _| keep(stream));
+        let mut steered = self.steered.lock().unwrap_or_else(PoisonError::into_inner);
+        steered.retain(|stream, _| keep(stream));
     }
 
     fn slot(&self, stream: &str, track: &str) -> Arc<Slot> {

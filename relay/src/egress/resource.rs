@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use banyan_media::hls::{self, Pathway};
 use banyan_media::name::Resource;
 use banyan_proto::v1;
 use bytes::Bytes;
@@ -11,7 +12,8 @@ use http::StatusCode;
 use http::header::HeaderValue;
 
 use super::coding::quoted;
-use super::reply::{Content, Entity, Refusal};
+use super::playlist::STEERING;
+use super::reply::{Content, Entity, NO_STORE, Refusal};
 use super::sessions::Viewer;
 use super::source::{Carried, Source};
 use super::{Egress, coding::Text};
@@ -23,11 +25,21 @@ impl<S: Source> Egress<S> {
         &self,
         resource: &Resource,
         viewer: Viewer,
+        steered: bool,
     ) -> Result<Entity, Refusal> {
         match resource {
             Resource::Multivariant { stream } => {
                 let offer = self.offer(stream)?;
-                let text = self.playlists.multivariant(&offer);
+                let pathways = if steered {
+                    self.pathways(stream)
+                } else {
+                    Vec::new()
+                };
+                let text = if pathways.is_empty() {
+                    self.playlists.multivariant(&offer)
+                } else {
+                    self.playlists.steered(&offer, pathways)
+                };
                 Ok(Entity {
                     content: Content::Text(text),
                     content_type: PLAYLIST,
@@ -117,6 +129,37 @@ impl<S: Source> Egress<S> {
                 ))
             }
         }
+    }
+
+    fn pathways(&self, stream: &str) -> Vec<Pathway> {
+        let edges = self.source.edges().into_iter().enumerate();
+        let pathway = |(index, edge): (usize, v1::Peer)| Pathway {
+            base: match index {
+                0 => String::new(),
+                _ => format!("{}/{stream}/", edge.uri.trim_end_matches('/')),
+            },
+            name: edge.name,
+        };
+        edges.map(pathway).collect()
+    }
+
+    /// Where viewers should go now: here, unless this member is about to leave.
+    pub(crate) fn steering(&self) -> Result<Entity, Refusal> {
+        let edges = self.source.edges();
+        let mut names: Vec<_> = edges.iter().map(|edge| edge.name.as_str()).collect();
+        if names.is_empty() {
+            return Err(Refusal::not_found(
+                "this edge knows no other; there is nothing to steer",
+            ));
+        }
+        if self.readiness().is_err() {
+            names.rotate_left(1);
+        }
+        Ok(Entity {
+            content: Content::Fresh(hls::steering_manifest(&names, STEERING, TTL)),
+            content_type: "application/json",
+            cache: NO_STORE,
+        })
     }
 
     async fn playlist(&self, stream: &str, track: &str, viewer: Viewer) -> Result<Entity, Refusal> {
@@ -289,6 +332,9 @@ impl Failure {
         }
     }
 }
+
+/// Seconds after which a player looks again: a few segments.
+const TTL: u32 = 5;
 
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 

@@ -10,6 +10,7 @@ use http_body::Body as _;
 
 use super::Egress;
 use super::body::{Body, Sending};
+use super::playlist::STEERING;
 use super::reply::{Entity, Refusal, preflight};
 use super::source::Source;
 
@@ -36,7 +37,11 @@ impl<S: Source> Egress<S> {
                     Target::Member => self.member(),
                     Target::Origins => self.origins(),
                     Target::Streams => self.streams(),
-                    Target::Media(resource) => self.resource(&resource, viewer).await,
+                    Target::Steering => self.steering(),
+                    Target::Media(resource) => {
+                        let steered = wants_pathways(head.uri.query());
+                        self.resource(&resource, viewer, steered).await
+                    }
                     Target::Unknown(refusal) => Err(refusal),
                 };
                 match outcome {
@@ -63,6 +68,14 @@ impl<S: Source> Egress<S> {
     }
 }
 
+/// Only players that follow content steering ask for other edges' variants too.
+fn wants_pathways(query: Option<&str>) -> bool {
+    query
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        .any(|pair| pair == "pathways=all")
+}
+
 /// What a path names.
 enum Target {
     Health,
@@ -71,6 +84,7 @@ enum Target {
     Member,
     Origins,
     Streams,
+    Steering,
     Media(Resource),
     Unknown(Refusal),
 }
@@ -86,6 +100,7 @@ impl Target {
             "/api/member" => return Self::Member,
             "/api/origins" => return Self::Origins,
             "/api/streams" if serve_media => return Self::Streams,
+            STEERING if serve_media => return Self::Steering,
             _ => {}
         }
         if !serve_media {
@@ -107,7 +122,7 @@ impl Target {
         match self {
             Self::Health | Self::Ready => "health",
             Self::Metrics => "metrics",
-            Self::Member | Self::Origins | Self::Streams => "api",
+            Self::Member | Self::Origins | Self::Streams | Self::Steering => "api",
             Self::Unknown(_) => "unknown",
             Self::Media(resource) => match resource {
                 Resource::Multivariant { .. } => "multivariant",

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use banyan_proto::v1;
 use bytes::Bytes;
 use tokio::sync::watch;
 
@@ -32,6 +33,8 @@ pub trait Source: Clone + Send + Sync + 'static {
     fn ready(&self) -> bool;
     /// The most viewer sessions to serve; 0 = no limit.
     fn max_sessions(&self) -> u32;
+    /// The edges that a viewer here may go to, this one first; empty where there is no choice.
+    fn edges(&self) -> Vec<v1::Peer>;
     /// Lets in a viewer that needs so many bits per second, or says why not.
     fn admit(&self, cost: u64) -> Result<(), Full>;
     /// A viewer was turned away for want of a session.
@@ -91,6 +94,10 @@ impl Source for Library {
 
     fn max_sessions(&self) -> u32 {
         Library::max_sessions(self)
+    }
+
+    fn edges(&self) -> Vec<v1::Peer> {
+        Library::edges(self)
     }
 
     fn admit(&self, cost: u64) -> Result<(), Full> {

@@ -43,6 +43,7 @@ struct Core {
     /// Bits per second that newcomers may take; 0 = no limit.
     room: AtomicU64,
     turned_away: AtomicU64,
+    edges: Mutex<Vec<v1::Peer>>,
     /// Calls of `track`, and `demand` guards alive.
     asked: AtomicU64,
     demand: Arc<AtomicU64>,
@@ -108,6 +109,7 @@ impl Fake {
             max_sessions: AtomicU32::new(0),
             room: AtomicU64::new(0),
             turned_away: AtomicU64::new(0),
+            edges: Mutex::default(),
             asked: AtomicU64::new(0),
             demand: Arc::default(),
             viewers: Mutex::default(),
@@ -241,6 +243,10 @@ impl Source for Fake {
 
     fn max_sessions(&self) -> u32 {
         self.0.max_sessions.load(Ordering::Relaxed)
+    }
+
+    fn edges(&self) -> Vec<v1::Peer> {
+        self.0.edges.lock().unwrap().clone()
     }
 
     fn admit(&self, cost: u64) -> Result<(), Full> {

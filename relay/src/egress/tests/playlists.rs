@@ -173,3 +173,52 @@ async fn a_change_of_run_a_gap_and_an_end_are_told() {
             .contains("#EXT-X-ENDLIST")
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn only_who_asks_is_told_of_other_edges() {
+    let fake = Fake::new().with_head("360p", 100);
+    let edge = edge(&fake);
+    let plain = get(&edge, "/kites/index.m3u8").await;
+    let alone = get(&edge, "/kites/index.m3u8?pathways=all").await;
+    assert_eq!(alone.text(), plain.text(), "no other edge is known");
+    assert_eq!(
+        get(&edge, "/api/steering").await.status,
+        StatusCode::NOT_FOUND
+    );
+
+    let peer = |name: &str| v1::Peer {
+        name: name.into(),
+        uri: format!("http://{name}:80/"),
+    };
+    *fake.0.edges.lock().unwrap() = vec![peer("edge-1"), peer("edge-2"), peer("edge-0")];
+    assert_eq!(get(&edge, "/kites/index.m3u8").await.text(), plain.text());
+    let steered = get(&edge, "/kites/index.m3u8?sid=a&pathways=all").await;
+    let text = steered.text();
+    assert!(text.contains("\n360p.m3u8\n"), "{text}");
+    assert!(
+        text.contains("\nhttp://edge-2:80/kites/720p.m3u8\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("SERVER-URI=\"/api/steering\",PATHWAY-ID=\"edge-1\""),
+        "{text}"
+    );
+    let same = get(&edge, "/kites/index.m3u8?pathways=all").await;
+    assert_eq!(same.header("etag"), steered.header("etag"));
+
+    let manifest = get(&edge, "/api/steering?_HLS_pathway=%22edge-1%22").await;
+    assert_eq!(manifest.header("content-type"), "application/json");
+    assert!(
+        manifest
+            .text()
+            .contains("[\"edge-1\",\"edge-2\",\"edge-0\"]")
+    );
+    // About to leave: anybody but this one.
+    *fake.0.ready.lock().unwrap() = false;
+    let manifest = get(&edge, "/api/steering").await;
+    assert!(
+        manifest
+            .text()
+            .contains("[\"edge-2\",\"edge-0\",\"edge-1\"]")
+    );
+}
