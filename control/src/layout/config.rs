@@ -80,8 +80,9 @@ impl<'a> Configs<'a> {
             weight_latency: selection.weights.latency,
             weight_loss: selection.weights.loss,
             weight_load: selection.weights.load,
-            hysteresis_percent: selection.hysteresis_percent,
-            minimum_dwell_ms: selection.minimum_dwell_ms,
+            // 0 on the wire means the default, in a manifest it means none.
+            hysteresis_percent: selection.hysteresis_percent.max(1),
+            minimum_dwell_ms: selection.minimum_dwell_ms.max(1),
             roots: self
                 .topology
                 .roots()
