@@ -339,15 +339,22 @@ impl Core {
         &self,
         from: &str,
         key: &Key,
-        head: &v1::ChunkHead,
+        head: Option<&v1::ChunkHead>,
         bytes: usize,
         kind: &str,
     ) {
         self.counters.chunks_in.inc();
         self.counters.bytes_in.add(bytes as u64);
-        self.options
-            .recorder
-            .link(&self.clock, from, key, head, bytes, kind);
+        if let Some(head) = head {
+            self.options
+                .recorder
+                .link(&self.clock, from, key, head, bytes, kind);
+        }
+    }
+
+    /// A copy of a head, where there is a file that it will be written to.
+    pub(crate) fn to_record(&self, head: &v1::ChunkHead) -> Option<v1::ChunkHead> {
+        self.options.recorder.is_filed().then(|| head.clone())
     }
 
     pub(crate) fn event(&self, event: &str, key: &Key, facts: serde_json::Value) {

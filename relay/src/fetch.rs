@@ -181,7 +181,7 @@ async fn from_parent(
                         peer.name
                     )));
                 }
-                core.arrived(&peer.name, &track.key, &head, payload.len(), "fetch");
+                core.arrived(&peer.name, &track.key, Some(&head), payload.len(), "fetch");
                 chunks.push((head, payload));
             }
             Incoming::Message(Body::Init(message)) if message.run == key.run => {

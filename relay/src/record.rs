@@ -65,6 +65,13 @@ impl Recorder {
         Ok(recorder)
     }
 
+    /// Whether rows of links are kept.
+    pub(crate) fn is_filed(&self) -> bool {
+        self.directory.is_some()
+    }
+
+    /// One chunk that came over gRPC; kind is `live`, `fetch`, or `refused` when it was not taken:
+    /// old and new parent both send for a moment.
     pub(crate) fn link(
         &self,
         clock: &Clock,

@@ -18,6 +18,7 @@ pub struct LinkRow {
     pub number: u64,
     pub part: u32,
     pub bytes: u64,
+    /// Taken as the next one; neither fetched nor refused as known already.
     pub live: bool,
 }
 
@@ -88,7 +89,7 @@ fn row(line: &str) -> Option<LinkRow> {
         bytes: bytes.parse().ok()?,
         live: match kind {
             "live" => true,
-            "fetch" => false,
+            "fetch" | "refused" => false,
             _ => return None,
         },
     })

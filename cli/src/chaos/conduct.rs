@@ -102,12 +102,30 @@ impl Conductor {
         })
     }
 
-    /// Plays one scenario; an error is one of the experiment, not of what it examines.
+    /// Plays one scenario. One that does not come to its end has failed, and the next one gets an
+    /// overlay of its own.
     pub(crate) async fn play(&mut self, scenario: &'static Scenario) -> anyhow::Result<Report> {
+        let error = match self.try_play(scenario).await {
+            Ok(report) => return Ok(report),
+            Err(error) => error,
+        };
+        if error.is::<Refusal>() {
+            return Err(error);
+        }
+        if let Err(error) = self.close().await {
+            tracing::warn!("{error:#}");
+        }
+        let seed = self.settings.seed;
+        let reason = format!("{error:#}");
+        Ok(Report::without(scenario.name, seed, Verdict::Fail, reason))
+    }
+
+    async fn try_play(&mut self, scenario: &'static Scenario) -> anyhow::Result<Report> {
         let stage = scenario.stage();
         let cannot = (scenario.plot == Plot::FullDisk).then(disk::cannot);
         if let Some(reason) = cannot.flatten() {
-            return Ok(Report::skipped(scenario.name, self.settings.seed, reason));
+            let seed = self.settings.seed;
+            return Ok(Report::without(scenario.name, seed, Verdict::Skip, reason));
         }
         if self.running.as_ref().is_none_or(|one| one.stage != stage) {
             self.close().await?;
@@ -134,6 +152,7 @@ impl Conductor {
         )
         .await;
         let (mut report, picture) = played?;
+        tracing::info!(scenario = scenario.name, "measured");
         report.seed = self.settings.seed;
         report.turn = self.turn;
         if let Some(out) = &self.settings.out {
@@ -232,6 +251,7 @@ impl Scene<'_> {
         if !whole.await {
             bail!("not all {count} members were ready within {WHOLE:?}");
         }
+        tracing::info!("every member is ready");
         if !matches!(plot, Plot::FullDisk | Plot::WrongClock) {
             let stream = self.stream.to_owned();
             let offered = self.wait(PREPARED, async |scene| {
@@ -241,6 +261,7 @@ impl Scene<'_> {
                 bail!("no two content servers offered {stream:?} within {PREPARED:?}");
             }
         }
+        tracing::info!(stream = self.stream, "two content servers offer the stream");
         self.refresh();
         self.running.records.arrivals.clear();
         self.running.records.events.clear();
@@ -250,6 +271,7 @@ impl Scene<'_> {
         if !warm.await {
             bail!("viewers did not get {WARM_SEGMENTS} segments each within {WARM:?}");
         }
+        tracing::info!("every viewer has {WARM_SEGMENTS} segments");
         Ok(())
     }
 
@@ -299,6 +321,7 @@ impl Scene<'_> {
 
     async fn hurt(&mut self, fault: Fault, done: Vec<Done>) -> anyhow::Result<()> {
         let (what, deadly) = (fault.what.clone(), fault.deadly);
+        tracing::info!("{what}");
         self.faults.push(fault);
         self.advance(AFTER, &what).await;
         if !done.is_empty() {
@@ -398,6 +421,7 @@ impl Scene<'_> {
                 .chain(self.cast.servers.clone())
                 .filter(|member| !alive.contains_key(member))
                 .collect();
+            // Who is missing says more than that someone is.
             self.late.push(format!(
                 "not whole within {RETURN:?} after {after}; gone: {}",
                 gone.join(", ")
@@ -420,6 +444,7 @@ impl Scene<'_> {
                 .all(|(who, wanted)| heads.get(who).is_some_and(|head| head >= wanted))
         };
         if self.wait(ADVANCE, reached).await {
+            tracing::info!("every viewer has {segments} more segments after {after}");
             return;
         }
         let heads = self.heads();

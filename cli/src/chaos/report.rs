@@ -56,10 +56,16 @@ pub(crate) enum Verdict {
 // === impl Report ===
 
 impl Report {
-    pub(crate) fn skipped(scenario: &'static str, seed: u64, reason: String) -> Self {
+    /// A run without figures.
+    pub(crate) fn without(
+        scenario: &'static str,
+        seed: u64,
+        verdict: Verdict,
+        reason: String,
+    ) -> Self {
         Self {
             scenario,
-            verdict: Verdict::Skip,
+            verdict,
             reasons: vec![reason],
             seed,
             turn: 0,
@@ -147,7 +153,7 @@ impl fmt::Display for Report {
         for reason in &self.reasons {
             writeln!(f, "  ! {reason}")?;
         }
-        if self.verdict == Verdict::Skip {
+        if self.members == 0 {
             return Ok(());
         }
         let ms = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"));

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use tokio::process::{Child, Command};
 
+use super::inject::unix_ms;
 use super::records::Records;
 
 /// A process that watches.
@@ -42,7 +43,8 @@ impl Viewer {
         folder: &Path,
         secret: &str,
     ) -> anyhow::Result<Self> {
-        let trace = folder.join(format!("{name}.trace.csv"));
+        // A later viewer of the same name must not be read on from where this one ended.
+        let trace = folder.join(format!("{name}.{}.trace.csv", unix_ms()));
         let program = std::env::current_exe().context("cannot tell where this program is")?;
         let child = Command::new(program)
             .arg("play")

@@ -99,13 +99,16 @@ impl Driver {
             return self.swap(Instant::now());
         }
         let core = self.core.clone();
-        core.arrived(&parent, &self.track.key, &head, payload.len(), "live");
+        let recorded = core.to_record(&head);
         let (number, run) = (head.number, head.run.clone());
         let bytes = payload.len() as u64;
         let mut state = self.track.lock();
         let before = state.store.bytes();
         let taken = state.store.take(head, payload, core.stamp());
         core.account(before, state.store.bytes());
+        let kind = if taken.is_ok() { "live" } else { "refused" };
+        let length = bytes as usize;
+        core.arrived(&parent, &self.track.key, recorded.as_ref(), length, kind);
         match taken {
             Ok(taken) => {
                 state.chunks_in += 1;
