@@ -131,9 +131,14 @@ struct Track {
 impl Track {
     async fn run(mut self) -> anyhow::Result<()> {
         let mut grew = Instant::now();
+        let mut asked = self.edges.current();
         loop {
             let loaded = Instant::now();
             let edge = self.edges.current();
+            if edge != std::mem::replace(&mut asked, edge) {
+                // The next edge is not to blame for the last one's silence.
+                grew = loaded;
+            }
             let body = self.edges.get(&self.path).await?;
             let playlist = m3u8_rs::parse_media_playlist_res(&body)
                 .ok()
@@ -145,8 +150,8 @@ impl Track {
             // The window slid past: what is gone is lost, and the ledger will say so.
             next = next.max(playlist.media_sequence);
             let fresh = next < end;
-            if fresh {
-                grew = loaded;
+            if fresh || self.edges.current() != edge {
+                grew = Instant::now();
             } else if grew.elapsed() > STALE * target {
                 // An edge may answer and yet be cut off from its stream.
                 self.edges.leave(edge);
