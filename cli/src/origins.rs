@@ -115,10 +115,14 @@ impl Row {
                 "" => "-".to_owned(),
                 reason => reason.to_owned(),
             },
-            measured(format!("{:.1} ms", f64::from(self.rtt_us) / 1000.0)),
+            match self.rtt_us {
+                // Not measured yet: it counts as the worst.
+                0 => "-".to_owned(),
+                us => measured(format!("{:.1} ms", f64::from(us) / 1000.0)),
+            },
             measured(percent(self.late_permille)),
             measured(percent(self.load_permille)),
-            measured(format!("{:+.3} s", -self.clock_offset_us as f64 / 1e6)),
+            measured(format!("{:+} ms", -self.clock_offset_us / 1000)),
             self.contents(),
         ]
     }
@@ -169,10 +173,10 @@ mod tests {
         ]"#;
         let rows: Vec<Row> = serde_json::from_str(json).unwrap();
         let expected = "\
-SOURCE  METRIC  STATE       REASON       RTT     LATE   LOAD    CLOCK     CONTENTS
-lisbon  12      Active      -            1.5 ms  0.3 %  25.0 %  +0.001 s  clock (feeds), news
-porto   30      Ineligible  NotPrepared  0.4 ms  0.0 %  1.0 %   +0.000 s  clock (41.5 % prepared)
-faro    -       Silent      -            -       -      -       -         -
+SOURCE  METRIC  STATE       REASON       RTT     LATE   LOAD    CLOCK  CONTENTS
+lisbon  12      Active      -            1.5 ms  0.3 %  25.0 %  +1 ms  clock (feeds), news
+porto   30      Ineligible  NotPrepared  0.4 ms  0.0 %  1.0 %   +0 ms  clock (41.5 % prepared)
+faro    -       Silent      -            -       -      -       -      -
 ";
         assert_eq!(table(&rows), expected);
         assert_eq!(table(&[]), "no content server is known\n");
