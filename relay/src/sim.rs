@@ -14,4 +14,6 @@ mod room;
 mod selection;
 mod socket;
 mod stall;
+mod swarm;
+mod traces;
 mod tree;

@@ -80,6 +80,7 @@ pub(super) struct Checks {
     /// Events read of every member, by its start.
     read: HashMap<(String, u32), usize>,
     circle: Option<Instant>,
+    orphans: bool,
     broken: Option<String>,
 }
 
@@ -119,7 +120,8 @@ impl Checks {
                 None => &world.origins,
             };
             let parent = world.hop(child).and_then(|hop| hop.0);
-            others.iter().any(|other| Some(other) != parent.as_ref())
+            touch.fault != Fault::Plan(child.clone())
+                && others.iter().any(|other| Some(other) != parent.as_ref())
         });
         let apart = can_repair
             && self.past.iter().all(|past| {
@@ -174,6 +176,7 @@ impl Checks {
     }
 
     pub(super) fn step(&mut self, world: &World) -> Result<(), String> {
+        self.orphans = world.orphans;
         self.switches(world);
         if let Some(broken) = &self.broken {
             return fail(broken.clone());
@@ -296,6 +299,14 @@ impl Checks {
                 }),
                 "GoAway" => any(4 * REPAIR, &|fault| *fault == Fault::Drain(from.clone())),
                 "HeartbeatLost" => any(2 * REPAIR, &|fault| fault.concerns(from)),
+                "MediaStalled" => any(2 * REPAIR, &|fault| {
+                    *fault == Fault::Stall(from.clone()) || fault.is_on_hop(from, member)
+                }),
+                // By a plan, or home from whoever took it in.
+                "Planned" => {
+                    any(RETURN, &|fault| *fault == Fault::Plan(member.clone()))
+                        || self.orphans && any(RETURN, &|_| true)
+                }
                 "CarrierReturned" => any(RETURN, &|fault| {
                     fault.concerns(&switch.to) || fault.concerns(member)
                 }),
@@ -323,7 +334,7 @@ impl Checks {
                 let after = switch.at.saturating_duration_since(past.began);
                 if switch.at >= past.began
                     && after < QUIET
-                    && switch.cause != "CarrierReturned"
+                    && !["CarrierReturned", "Planned"].contains(&switch.cause.as_str())
                     && !past.children.contains(&switch.member)
                     && !matches!(past.fault, Fault::RootsApart | Fault::Slow(..))
                 {

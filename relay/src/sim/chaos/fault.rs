@@ -22,12 +22,17 @@ pub(super) enum Fault {
     Slow(String, String, Duration, Duration),
     /// No root hears another.
     RootsApart,
+    /// A content server lives and sends no media.
+    Stall(String),
+    /// Another order of its parents: no fault, but a move.
+    Plan(String),
 }
 
 impl Fault {
     pub(super) fn concerns(&self, name: &str) -> bool {
         match self {
             Fault::Kill(a) | Fault::Freeze(a) | Fault::Drain(a) => a == name,
+            Fault::Stall(a) | Fault::Plan(a) => a == name,
             Fault::Cut(a, b) | Fault::OneWay(a, b) | Fault::Reset(a, b) | Fault::Slow(a, b, ..) => {
                 a == name || b == name
             }
@@ -39,6 +44,8 @@ impl Fault {
     pub(super) fn is_on_hop(&self, parent: &str, child: &str) -> bool {
         match self {
             Fault::Kill(a) | Fault::Freeze(a) | Fault::Drain(a) => a == parent || a == child,
+            Fault::Stall(a) => a == parent,
+            Fault::Plan(a) => a == child,
             Fault::RootsApart => self.concerns(parent) && self.concerns(child),
             _ => self.concerns(parent) && self.concerns(child),
         }
@@ -47,7 +54,7 @@ impl Fault {
     /// A member that is of no use while it lasts.
     fn spoils(&self, name: &str) -> bool {
         match self {
-            Fault::Kill(a) | Fault::Freeze(a) | Fault::Drain(a) => a == name,
+            Fault::Kill(a) | Fault::Freeze(a) | Fault::Drain(a) | Fault::Stall(a) => a == name,
             _ => false,
         }
     }
@@ -66,6 +73,9 @@ pub(super) struct Touch {
     pub(super) fault: Fault,
     pub(super) over: bool,
 }
+
+/// Nobody may be fed for so long at most: well within what players have listed.
+const OUTAGE: Duration = Duration::from_secs(3);
 
 #[derive(Debug)]
 struct Active {
@@ -154,7 +164,12 @@ impl Faults {
             // A choice that would leave somebody without a path is made anew, a few times.
             let chosen = (0..10).find_map(|_| {
                 let (fault, lasts) = choose(rng, world)?;
-                self.leaves_paths(&fault, world).then_some((fault, lasts))
+                if self.leaves_paths(&fault, world) {
+                    return Some((fault, lasts));
+                }
+                // An outage that the window outlasts; one at a time.
+                let alone = self.active.is_empty() && self.recovering.is_empty();
+                (world.outages && alone).then_some((fault, lasts.min(OUTAGE)))
             });
             let Some((fault, lasts)) = chosen else {
                 continue;
@@ -194,7 +209,9 @@ impl Faults {
             }
         }
         for member in world.relays.iter().chain(&world.edges) {
-            let mut parents = world.parents[member].iter();
+            // Roots take in whoever has nobody else.
+            let also = if world.orphans { &world.roots[..] } else { &[] };
+            let mut parents = world.parents[member].iter().chain(also);
             if !active(member) && parents.any(|p| fed.contains(p.as_str()) && carries(p, member)) {
                 fed.insert(member);
             }
@@ -217,7 +234,7 @@ fn choose(rng: &mut StdRng, world: &World) -> Option<(Fault, Duration)> {
     let ms =
         |rng: &mut StdRng, from: u64, to: u64| Duration::from_millis(rng.random_range(from..to));
     let lasts = ms(rng, 800, 8000);
-    Some(match rng.random_range(0..12) {
+    Some(match rng.random_range(0..15) {
         0..=2 => (Fault::Kill(up(member(rng), world)?), lasts),
         3 => (Fault::Freeze(up(member(rng), world)?), ms(rng, 20, 280)),
         4 | 5 => (Fault::Freeze(up(member(rng), world)?), ms(rng, 300, 6000)),
@@ -249,6 +266,11 @@ fn choose(rng: &mut StdRng, world: &World) -> Option<(Fault, Duration)> {
             let (delay, jitter) = (ms(rng, 0, 300), ms(rng, 1, 400));
             (Fault::Slow(parent, child, delay, jitter), lasts)
         }
+        11 | 12 => {
+            let name = world.origins[rng.random_range(0..world.origins.len())].clone();
+            (Fault::Stall(up(name, world)?), lasts)
+        }
+        13 => (Fault::Plan(up(member(rng), world)?), Duration::ZERO),
         _ if world.roots.len() > 1 => (Fault::RootsApart, lasts),
         _ => return None,
     })
@@ -281,6 +303,12 @@ fn begin(fault: &Fault, world: &mut World) {
         Fault::Reset(a, b) => net.reset(a, b),
         Fault::Slow(from, to, delay, jitter) => net.slow(from, to, *delay, *jitter),
         Fault::RootsApart => apart(world, true),
+        Fault::Stall(name) => {
+            world.overlay.origins[name].held.send_replace(true);
+        }
+        Fault::Plan(name) => {
+            world.plan(name);
+        }
     }
 }
 
@@ -297,7 +325,10 @@ fn end(fault: &Fault, world: &mut World) {
         Fault::Freeze(name) => world.overlay.thaw(name),
         Fault::Cut(a, b) => net.cut(a, b, false),
         Fault::OneWay(from, to) => net.block(from, to, false),
-        Fault::Reset(..) => {}
+        Fault::Reset(..) | Fault::Plan(_) => {}
+        Fault::Stall(name) => {
+            world.overlay.origins[name].held.send_replace(false);
+        }
         Fault::Slow(from, to, ..) => net.usual(from, to),
         Fault::RootsApart => apart(world, false),
     }

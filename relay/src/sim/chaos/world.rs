@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use banyan_proto::v1;
 use rand::Rng;
 use rand::rngs::StdRng;
 
 use super::viewer::Viewer;
+use crate::core::Role;
 use crate::testing::net::Health;
 use crate::testing::origin::Content;
 use crate::testing::overlay::Overlay;
-use crate::testing::{STREAM, VIDEO};
+use crate::testing::{STREAM, VIDEO, config, peer};
 
 pub(super) struct World {
     pub(super) overlay: Overlay,
@@ -25,6 +27,10 @@ pub(super) struct World {
     seen: u64,
     /// Members that were told to leave: nobody new comes to them.
     pub(super) leaving: BTreeSet<String>,
+    /// Members may be fed by roots and others of the tier above when all their parents are gone.
+    pub(super) orphans: bool,
+    /// Faults may leave everybody without a path for a moment.
+    pub(super) outages: bool,
     /// How often each was started.
     pub(super) boots: BTreeMap<String, u32>,
 }
@@ -43,6 +49,8 @@ impl World {
         }
         let list: Vec<&str> = roots.iter().map(String::as_str).collect();
         overlay = overlay.with_roots(&list);
+        let orphans = rng.random_bool(0.5);
+        let outages = rng.random_bool(0.25);
         let mut parents = BTreeMap::new();
         let mut relays = Vec::new();
         let mut above = roots.clone();
@@ -50,8 +58,8 @@ impl World {
             let here = names(["near", "far"][tier], rng.random_range(1..=3));
             for (at, name) in here.iter().enumerate() {
                 let ranked = ranked(&above, at, rng);
-                let list: Vec<&str> = ranked.iter().map(String::as_str).collect();
-                overlay = overlay.with_relay(name, &list);
+                let config = below(&ranked, orphans.then_some((&roots, &above)));
+                overlay = overlay.with_member(name, Role::Relay, config);
                 parents.insert(name.clone(), ranked);
             }
             relays.extend(here.clone());
@@ -60,8 +68,8 @@ impl World {
         let edges = names("edge", rng.random_range(1..=6));
         for (at, name) in edges.iter().enumerate() {
             let ranked = ranked(&above, at, rng);
-            let list: Vec<&str> = ranked.iter().map(String::as_str).collect();
-            overlay = overlay.with_edge(name, &list);
+            let config = below(&ranked, orphans.then_some((&roots, &above)));
+            overlay = overlay.with_member(name, Role::Edge, config);
             parents.insert(name.clone(), ranked);
         }
         World {
@@ -74,13 +82,21 @@ impl World {
             viewers: Vec::new(),
             seen: 0,
             leaving: BTreeSet::new(),
+            orphans,
+            outages,
             boots: BTreeMap::new(),
         }
     }
 
     pub(super) fn describe(&self) -> String {
+        let also = match (self.orphans, self.outages) {
+            (false, false) => "",
+            (true, false) => "; orphans are taken in",
+            (false, true) => "; outages",
+            (true, true) => "; orphans are taken in, outages",
+        };
         format!(
-            "{} feed {} (first {}); parents {:?}",
+            "{} feed {} (first {}); parents {:?}{also}",
             self.origins.join(" "),
             self.roots.join(" "),
             self.overlay.roots_in_order()[0],
@@ -149,6 +165,26 @@ impl World {
         self.overlay.boot(name);
         self.leaving.remove(name);
         *self.boots.entry(name.to_owned()).or_default() += 1;
+        if self.edges.iter().any(|edge| edge == name) {
+            self.join(name);
+        }
+    }
+
+    /// A plan turns the order of a member's parents round. False when there is nothing to turn.
+    pub(super) fn plan(&mut self, name: &str) -> bool {
+        let Some(ranked) = self.parents.get_mut(name) else {
+            return false;
+        };
+        if ranked.len() < 2 || !self.overlay.members.contains_key(name) {
+            return false;
+        }
+        ranked.rotate_left(1);
+        let core = &self.overlay.members[name];
+        let mut config = v1::Config::clone(&core.config());
+        config.parents.rotate_left(1);
+        config.generation += 1;
+        core.configure(config);
+        true
     }
 
     /// Who feeds the video to a member now, and its path.
@@ -171,7 +207,7 @@ impl World {
         } else {
             (tip.at.number, tip.at.part + 1)
         };
-        state.store.gap(&banyan_proto::v1::Gap {
+        state.store.gap(&v1::Gap {
             run: tip.run,
             from_number: number,
             from_part: part,
@@ -180,6 +216,17 @@ impl World {
             reason: "test".into(),
         });
     }
+}
+
+/// The configuration of a relay or an edge; whoever takes orphans in is told of by name.
+fn below(ranked: &[String], around: Option<(&Vec<String>, &Vec<String>)>) -> v1::Config {
+    let list: Vec<&str> = ranked.iter().map(String::as_str).collect();
+    let mut config = config(&[], &list);
+    if let Some((roots, above)) = around {
+        config.roots = roots.iter().map(|name| peer(name)).collect();
+        config.candidates = above.iter().map(|name| peer(name)).collect();
+    }
+    config
 }
 
 /// Up to three of the tier above, each member beginning at another one, as a layout spreads them.
