@@ -159,6 +159,26 @@ pub fn by_link(rows: &[LinkRow], stream: &str, track: &str) -> BTreeMap<(String,
     links
 }
 
+/// Whole segments of the track that came last to a member since a time.
+pub fn whole_since(rows: &[LinkRow], member: &str, stream: &str, since: u64) -> usize {
+    let rows = rows
+        .iter()
+        .filter(|row| row.to == member && row.stream == stream);
+    let parts = rows.clone().map(|row| row.part + 1).max().unwrap_or(1);
+    let mut tracks: BTreeMap<&str, Counts> = BTreeMap::new();
+    for row in rows {
+        let counts = tracks.entry(row.track.as_str()).or_default();
+        if row.unix_ms >= since {
+            *counts.entry((row.number, row.part)).or_default() += 1;
+        }
+    }
+    tracks
+        .values()
+        .map(|counts| whole_numbers(counts, parts).len())
+        .min()
+        .unwrap_or(0)
+}
+
 /// Fails unless every number of `numbers` is there with all its parts, each exactly once.
 #[track_caller]
 pub fn assert_exactly_once(what: &str, counts: &Counts, numbers: std::ops::Range<u64>, parts: u32) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use banyan_tests::record::{Counts, Event, LinkRow, assert_gapless, whole_numbers};
+use banyan_tests::record::{Counts, Event, LinkRow, assert_gapless, whole_since};
 use banyan_tests::{Canary, Overlay, Playing, Restart, Stopwatch, http, unix_ms, wait_until};
 
 /// Long enough to start, to be hurt and to see three segments more on a busy machine.
@@ -149,26 +149,6 @@ fn survive(name: &'static str, event: &str, victim: impl Fn(&Overlay, &str) -> S
         "no {event} was logged: {switches:?}"
     );
     assert_prompt(name, &overlay.links(), &stream, fault..repaired, lag);
-}
-
-/// Whole segments of the track that came last to a member since a time.
-fn whole_since(rows: &[LinkRow], member: &str, stream: &str, since: u64) -> usize {
-    let rows = rows
-        .iter()
-        .filter(|row| row.to == member && row.stream == stream);
-    let parts = rows.clone().map(|row| row.part + 1).max().unwrap_or(1);
-    let mut tracks: BTreeMap<&str, Counts> = BTreeMap::new();
-    for row in rows {
-        let counts = tracks.entry(row.track.as_str()).or_default();
-        if row.unix_ms >= since {
-            *counts.entry((row.number, row.part)).or_default() += 1;
-        }
-    }
-    tracks
-        .values()
-        .map(|counts| whole_numbers(counts, parts).len())
-        .min()
-        .unwrap_or(0)
 }
 
 /// What each member received of each track by subscription, from whichever parent.
