@@ -107,6 +107,7 @@ impl<'a> Question<'a> {
             let breaks = self.breaks(who, track);
             let mut ledger = Ledger::new();
             let mut breaks = breaks.into_iter().peekable();
+            let mut next = None;
             let mut sums = [0; 3];
             let mut close = |ledger: &Ledger| {
                 let counts = ledger.counts();
@@ -119,12 +120,22 @@ impl<'a> Question<'a> {
             };
             for row in rows {
                 // After an end of its demand or of itself, a member begins anew.
-                while breaks.next_if(|at| *at <= row.unix_ms).is_some() {
+                let position = Position::new(row.number, row.part);
+                let jumps = next.is_some_and(|next| next != position);
+                let mut anew = false;
+                while breaks
+                    .next_if(|at| *at + if jumps { 0 } else { RECENT_MS } <= row.unix_ms)
+                    .is_some()
+                {
+                    anew = jumps;
+                }
+                if anew {
                     close(&ledger);
                     ledger = Ledger::new();
                 }
                 let last = parts.get(&(row.track.as_str(), row.number)) == Some(&row.part);
-                ledger.record(&row.run, Position::new(row.number, row.part), last);
+                ledger.record(&row.run, position, last);
+                next = Some(position.next(last));
             }
             close(&ledger);
             let [lost, repeated, out_of_order] = sums;
@@ -139,29 +150,18 @@ impl<'a> Question<'a> {
         }
     }
 
-    /// When a member began a track anew: after its death, or because somebody wanted it again.
+    /// When a member forgot a track: it died, or nobody wanted it. One jump is due to each.
     fn breaks(&self, who: &str, track: &str) -> Vec<u64> {
-        let mut breaks = Vec::new();
-        let mut forgot = false;
-        let mut deaths = self
+        let deaths = self
             .faults
             .iter()
             .filter(|fault| fault.deadly && fault.members.contains(who))
-            .map(|fault| fault.unix_ms)
-            .peekable();
-        for event in self.events() {
-            if event.member != who || event.text("track") != track {
-                continue;
-            }
-            while deaths.next_if(|death| *death <= event.unix_ms).is_some() {
-                forgot = true;
-            }
-            match event.name.as_str() {
-                "unsubscribed" => forgot = true,
-                "subscribed" if std::mem::take(&mut forgot) => breaks.push(event.unix_ms),
-                _ => {}
-            }
-        }
+            .map(|fault| fault.unix_ms);
+        let ends = self.events().filter(|event| {
+            event.member == who && event.name == "unsubscribed" && event.text("track") == track
+        });
+        let mut breaks: Vec<u64> = deaths.chain(ends.map(|event| event.unix_ms)).collect();
+        breaks.sort_unstable();
         breaks
     }
 
