@@ -3,7 +3,7 @@
 //! A trace is what one member read from one parent over a real socket: `m,µs` a message arrived,
 //! `p,µs,µs` the member's own timers stood still from then to then; both since the beginning. To
 //! record one under whatever load there is:
-//! `BANYAN_TRACE=out.csv BANYAN_TRACE_SECONDS=60 cargo test -p banyan-relay --lib sim::traces::record -- --ignored --exact`
+//! `BANYAN_TRACE=out.csv BANYAN_TRACE_SECONDS=60 cargo test -p banyan-relay --lib sim::traces::record::record -- --exact`
 
 use std::time::Duration;
 

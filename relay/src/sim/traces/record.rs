@@ -22,10 +22,16 @@ use crate::testing::{EPOCH, STREAM, VIDEO, secret};
 const TICK: Duration = Duration::from_millis(10);
 const PAUSE: Duration = Duration::from_millis(8);
 
+/// Set for the process that serves.
+const SERVES: &str = "BANYAN_TRACE_SERVES";
+
 /// The serving process: says its port, and ends with its input.
 #[test]
-#[ignore = "a part of `record`"]
 fn serve() {
+    if std::env::var_os(SERVES).is_none() {
+        println!("nothing to serve: `record` starts this as a process of its own");
+        return;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -49,16 +55,15 @@ fn serve() {
 }
 
 #[test]
-#[ignore = "writes the file that BANYAN_TRACE names"]
 fn record() {
     let Ok(file) = std::env::var("BANYAN_TRACE") else {
-        println!("SKIP BANYAN_TRACE names no file");
+        println!("nothing to record: BANYAN_TRACE names no file");
         return;
     };
     let seconds = std::env::var("BANYAN_TRACE_SECONDS").map_or(60, |text| text.parse().unwrap());
     let mut server = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "--nocapture"])
-        .arg("sim::traces::record::serve")
+        .args(["--exact", "--nocapture", "sim::traces::record::serve"])
+        .env(SERVES, "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
