@@ -148,7 +148,7 @@ fn a_request_to_stop_leaves_no_process_and_no_temporary_file() {
 
 #[test]
 fn a_member_that_will_not_leave_is_killed() {
-    let deaf = "trap '' TERM\nwhile :; do sleep 1; done\n";
+    let deaf = "trap '' TERM INT\nwhile :; do sleep 1; done\n";
     let stage = Stage::new(PATIENT, deaf);
     let child = stage.up(&[]).spawn().unwrap();
     let members = stage.members(3);
