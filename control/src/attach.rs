@@ -218,9 +218,9 @@ fn status(refusal: Refusal) -> Status {
             Status::permission_denied(message)
         }
         Refusal::StaleSession => Status::aborted(message),
-        Refusal::StaleReport { .. } | Refusal::OversizedReport { .. } => {
-            Status::invalid_argument(message)
-        }
+        Refusal::StaleReport { .. }
+        | Refusal::OversizedReport { .. }
+        | Refusal::ImpossibleReport { .. } => Status::invalid_argument(message),
         Refusal::TooManyReports { .. } => Status::resource_exhausted(message),
     }
 }

@@ -9,6 +9,7 @@
 
 mod drain;
 mod limits;
+mod links;
 mod member;
 mod origins;
 mod planning;
@@ -23,6 +24,7 @@ use banyan_proto::v1;
 
 pub use self::drain::{Drain, DrainError};
 pub use self::limits::{Limits, Refusal};
+use self::links::Links;
 use self::member::Member;
 pub use self::member::State;
 use self::planning::Planning;
@@ -62,6 +64,7 @@ pub struct Topology {
     limits: Limits,
     term: u64,
     planning: Planning,
+    links: Links,
     /// Whether enough members have been heard to plan.
     informed: bool,
     started: Duration,
@@ -83,6 +86,7 @@ impl Topology {
             .collect();
         Self {
             planning: Planning::new(&roster, term),
+            links: Links::default(),
             informed: false,
             roster,
             limits,
@@ -109,6 +113,8 @@ impl Topology {
         let members = &self.members;
         self.sessions.retain(|_, name| members.contains_key(name));
         self.planning.follow(&roster);
+        let planning = &self.planning;
+        self.links.retain(|name| planning.tier(name).is_some());
         self.roster = roster;
         self.revision += 1;
     }
@@ -185,9 +191,23 @@ impl Topology {
                 got: limits::shorten(&report.role),
             });
         }
+        self.limits.believe(name, &report)?;
+        let strange = report.tracks.iter().map(|track| &track.parent);
+        let strange = strange
+            .filter(|parent| !parent.is_empty() && self.roster.entry(parent).is_none())
+            .count() as u64;
         let parents = report.parents.clone();
         member.apply(report, now.at)?;
         self.planning.adopt(name, &parents);
+        let planning = &self.planning;
+        let is_known = |peer: &str| planning.tier(peer).is_some();
+        if let Some(report) = member.report().filter(|_| is_known(name)) {
+            self.links.hear(name, report, now.at, is_known);
+        }
+        if strange > 0 {
+            // Shown by nobody and planned by nobody: of a roster that has changed, or invented.
+            *self.refusals.entry("UnknownParent").or_default() += strange;
+        }
         Ok(())
     }
 

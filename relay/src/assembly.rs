@@ -9,6 +9,7 @@ use anyhow::Context;
 use banyan_proto::server::MediaServer;
 use banyan_proto::transport;
 use banyan_proto::trust::{RUN_SECRET_VARIABLE, RunSecret};
+use banyan_proto::v1::measure_server::MeasureServer;
 use banyan_proto::v1::rendezvous_server::RendezvousServer;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -24,7 +25,7 @@ use crate::record::Recorder;
 use crate::rendezvous::{self, Listening};
 use crate::serve::Serving;
 use crate::upstream::Tuning;
-use crate::{attach, egress, follow, room};
+use crate::{attach, egress, follow, probe, room};
 
 /// A relay with its sockets bound and nothing running yet.
 pub struct Relay {
@@ -157,6 +158,7 @@ impl Relay {
 /// Starts the core's own tasks.
 pub(crate) fn start(core: &Arc<Core>, control: Option<String>) {
     core.spawn(follow::run(core.clone()));
+    core.spawn(probe::run(core.clone()));
     if core.options.role == Role::Root {
         core.spawn(rendezvous::select(core.clone()));
     }
@@ -172,10 +174,12 @@ async fn serve_grpc(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let media = MediaServer::new(Arc::new(Serving::new(core.clone())));
+    let probes = MeasureServer::new(probe::Answering::new(core.clone()));
     let beats = RendezvousServer::new(Listening::new(core));
     transport::server()
         .add_service(media)
         .add_service(beats)
+        .add_service(probes)
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned())
         .await
         .context("grpc")

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use banyan_proto::client::{CatalogReader, MediaClient, MediaReader};
 use banyan_proto::transport;
-use banyan_proto::v1;
+use banyan_proto::v1::{self, measure_client::MeasureClient};
 use futures::future::BoxFuture;
 use tonic::Status;
+use tonic::transport::Channel;
 
 pub use banyan_proto::client::Incoming;
 
@@ -33,6 +34,14 @@ pub trait Link: Send + Sync + 'static {
         &self,
         request: v1::CatalogRequest,
     ) -> BoxFuture<'static, Result<Box<dyn CatalogSource>, Status>>;
+
+    /// One small question, for the time that its answer takes.
+    fn probe(
+        &self,
+        _request: v1::ProbeRequest,
+    ) -> BoxFuture<'static, Result<v1::ProbeReply, Status>> {
+        Box::pin(async { Err(Status::unimplemented("this link is not measured")) })
+    }
 }
 
 /// Messages of one `Subscribe` or `Fetch`. Dropping it cancels the call; `next` is cancel-safe.
@@ -53,14 +62,17 @@ impl Connector for Dialled {
     fn link(&self, peer: &v1::Peer) -> Result<Arc<dyn Link>, Status> {
         let endpoint = transport::endpoint(&peer.uri)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let channel = endpoint.connect_lazy();
         Ok(Arc::new(DialledLink {
-            client: MediaClient::new(endpoint.connect_lazy()),
+            measure: MeasureClient::new(channel.clone()),
+            client: MediaClient::new(channel),
         }))
     }
 }
 
 struct DialledLink {
     client: MediaClient,
+    measure: MeasureClient<Channel>,
 }
 
 impl Link for DialledLink {
@@ -95,6 +107,14 @@ impl Link for DialledLink {
             let reader = client.catalog(request).await?;
             Ok(Box::new(reader) as Box<dyn CatalogSource>)
         })
+    }
+
+    fn probe(
+        &self,
+        request: v1::ProbeRequest,
+    ) -> BoxFuture<'static, Result<v1::ProbeReply, Status>> {
+        let mut measure = self.measure.clone();
+        Box::pin(async move { Ok(measure.probe(request).await?.into_inner()) })
     }
 }
 

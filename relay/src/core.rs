@@ -23,6 +23,7 @@ use crate::counters::Counters;
 use crate::library::{CatalogView, Library};
 use crate::load::Meter;
 use crate::origins::Origins;
+use crate::probe::Probes;
 use crate::record::Recorder;
 use crate::room::{Room, Seats};
 use crate::track::{Key, Track};
@@ -101,6 +102,7 @@ pub struct Core {
     down: Mutex<BTreeSet<String>>,
     origins: Mutex<Origins>,
     switches: Mutex<Switches>,
+    pub(crate) probes: Mutex<Probes>,
     /// Counts the rankings of parents taken so far.
     plan: Mutex<u64>,
     links: Mutex<HashMap<(String, String), Arc<dyn Link>>>,
@@ -140,6 +142,7 @@ impl Core {
             down: Mutex::default(),
             origins: Mutex::new(Origins::new(&options.config)),
             switches: Mutex::default(),
+            probes: Mutex::default(),
             plan: Mutex::default(),
             links: Mutex::default(),
             tasks: TaskTracker::new(),

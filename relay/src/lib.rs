@@ -24,6 +24,7 @@ pub mod leave;
 pub mod library;
 mod load;
 mod origins;
+mod probe;
 pub mod process;
 pub mod record;
 pub mod rendezvous;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use banyan_api::model::{Content, Server, Source, TierKind, Topology};
-use banyan_proto::v1;
+use banyan_proto::{carrier, v1};
 
 use super::Facts;
 
@@ -46,6 +46,7 @@ impl<'a> Configs<'a> {
         let parents = self.parents.get(name).into_iter().flatten();
         v1::Config {
             parents: parents.map(|parent| self.peer(name, parent)).collect(),
+            candidates: self.candidates(name),
             max_sessions,
             edges,
             ..self.common(name)
@@ -62,6 +63,35 @@ impl<'a> Configs<'a> {
                 uri: self.facts.addresses.url(&name),
                 name,
             })
+            .collect()
+    }
+
+    /// Whom a relay measures: its parents, then members of the tiers above from a place of its own, so
+    /// that every link between two tiers is known to somebody.
+    fn candidates(&self, name: &str) -> Vec<v1::Peer> {
+        let tiers = &self.topology.tiers;
+        let Some(own) = tiers
+            .iter()
+            .position(|tier| tier.members().any(|m| m == name))
+        else {
+            return Vec::new();
+        };
+        let above: Vec<Vec<String>> = tiers[..own].iter().map(|t| t.members().collect()).collect();
+        let parents = self.parents.get(name).into_iter().flatten();
+        let mut chosen: Vec<&String> = parents
+            .filter(|parent| above.iter().flatten().any(|member| member == *parent))
+            .collect();
+        for members in above.iter().rev().filter(|tier| !tier.is_empty()) {
+            let start = (carrier::weight(name, &members[0]) % members.len() as u64) as usize;
+            for member in members[start..].iter().chain(&members[..start]) {
+                if chosen.len() < CANDIDATES && !chosen.contains(&member) {
+                    chosen.push(member);
+                }
+            }
+        }
+        chosen
+            .into_iter()
+            .map(|peer| self.peer(name, peer))
             .collect()
     }
 
@@ -129,6 +159,9 @@ fn content(content: &Content) -> v1::Content {
         source: Some(source),
     }
 }
+
+/// Measured by each relay: what its parents and their stand-ins need, at less than a kilobyte a second.
+const CANDIDATES: usize = 8;
 
 /// Of the configuration a member boots with; what the control plane sends later is higher.
 const GENERATION: u64 = 1;

@@ -24,6 +24,8 @@ pub struct Limits {
     pub contents: usize,
     /// Children of one track.
     pub children: usize,
+    /// Candidate parents measured.
+    pub probes: usize,
     /// Hops in a path.
     pub path: usize,
     /// Bytes of a name.
@@ -58,6 +60,7 @@ impl Default for Limits {
             switches: 64,
             contents: 64,
             children: 512,
+            probes: 16,
             path: 32,
             name: 128,
             text: 1024,
@@ -116,6 +119,18 @@ pub enum Refusal {
         /// Its bound.
         limit: usize,
     },
+    /// A value that cannot be.
+    #[error("report of {member:?} holds {what} of {value:?}; {accepted} is accepted")]
+    ImpossibleReport {
+        /// Who called.
+        member: String,
+        /// The field.
+        what: &'static str,
+        /// As sent.
+        value: String,
+        /// What could be.
+        accepted: &'static str,
+    },
     /// The report claims to be of somebody else.
     #[error("report of {member:?} claims role {got:?}; its role is {expected}")]
     IdentityMismatch {
@@ -139,12 +154,16 @@ impl Refusal {
             Self::TooManyReports { .. } => "TooManyReports",
             Self::OversizedReport { .. } => "OversizedReport",
             Self::IdentityMismatch { .. } => "IdentityMismatch",
+            Self::ImpossibleReport { .. } => "ImpossibleReport",
         }
     }
 
     /// Whether the call goes on: a late or hasty report is no reason to lose the member.
     pub fn is_harmless(&self) -> bool {
-        matches!(self, Self::StaleReport { .. } | Self::TooManyReports { .. })
+        matches!(
+            self,
+            Self::StaleReport { .. } | Self::TooManyReports { .. } | Self::ImpossibleReport { .. }
+        )
     }
 }
 
@@ -159,6 +178,8 @@ impl Limits {
             self.names([&switch.stream, &switch.track, &switch.from])?;
             self.names([&switch.to, &switch.cause])?;
         }
+        within("probes", report.probes.len(), self.probes)?;
+        self.names(report.probes.iter().map(|probe| &probe.peer))?;
         within("parents", report.parents.len(), self.path)?;
         self.names(&report.parents)?;
         for text in [&report.role, &report.grpc, &report.http] {
@@ -172,6 +193,58 @@ impl Limits {
         }
         for origin in &report.origins {
             self.check_origin(origin)?;
+        }
+        Ok(())
+    }
+
+    /// Whether everything in the report can be true of `member`.
+    pub(super) fn believe(&self, member: &str, report: &v1::Report) -> Result<(), Refusal> {
+        let impossible = |what, value: String, accepted| Refusal::ImpossibleReport {
+            member: shorten(member),
+            what,
+            value: shorten(&value),
+            accepted,
+        };
+        for track in &report.tracks {
+            if track.parent == member {
+                let value = track.parent.clone();
+                return Err(impossible("a parent", value, "any member but itself"));
+            }
+            let mut path: Vec<&String> = track.path.iter().collect();
+            path.sort_unstable();
+            if path.windows(2).any(|pair| pair[0] == pair[1]) {
+                let value = track.path.join(" > ");
+                return Err(impossible("a path", value, "each member once"));
+            }
+        }
+        if report.parents.iter().any(|parent| parent == member) {
+            let value = member.to_owned();
+            return Err(impossible(
+                "a ranked parent",
+                value,
+                "any member but itself",
+            ));
+        }
+        for probe in &report.probes {
+            if probe.peer == member {
+                let value = probe.peer.clone();
+                return Err(impossible("a probed peer", value, "any member but itself"));
+            }
+            if probe.loss_permille > 1000 {
+                let value = probe.loss_permille.to_string();
+                return Err(impossible("a loss in permille", value, "0 to 1000"));
+            }
+            if probe.rtt_min_us > probe.rtt_median_us || probe.samples == 0 {
+                let value = format!(
+                    "{} to {} us in {} samples",
+                    probe.rtt_min_us, probe.rtt_median_us, probe.samples
+                );
+                return Err(impossible(
+                    "round trips",
+                    value,
+                    "a minimum up to the median, and a sample",
+                ));
+            }
         }
         Ok(())
     }

@@ -116,6 +116,7 @@ impl Planning {
         self.base.clone_from(&roster.plan);
         if let Some(base) = &mut self.base {
             base.rules.balance = true;
+            base.rules.minimum_gain_us = base.rules.minimum_gain_us.max(WORTHWHILE_US);
         }
         let relays = self.base.iter().flat_map(|base| &base.relays);
         self.tiers = relays.map(|r| (r.name.clone(), r.tier)).collect();
@@ -545,6 +546,8 @@ const PACE: Duration = Duration::from_secs(2);
 const ROUND_PATIENCE: Duration = Duration::from_secs(15);
 /// A parent that was left unasked is given nobody for so long: longer than it takes to call it lost.
 const SUSPECTED_FOR: Duration = Duration::from_secs(8);
+/// What running members are not moved for: a viewer cannot tell five milliseconds.
+const WORTHWHILE_US: u32 = 5_000;
 /// A move that failed is not asked for again before this.
 const FAILED_FOR: Duration = Duration::from_secs(60);
 

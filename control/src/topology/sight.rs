@@ -17,7 +17,8 @@ impl Topology {
             return false;
         }
         let seen = self.seen(at);
-        self.planning.tick(&seen, &[], at)
+        let links = self.links.believed(at);
+        self.planning.tick(&seen, &links, at)
     }
 
     /// Whether everyone that stands in the tree has reported.

@@ -202,6 +202,7 @@ impl Core {
             draining: status.draining,
             refusing: lock(&self.room).take_turned_away(),
             switches: lock(&self.switches).newest(),
+            probes: lock(&self.probes).reports(),
             parents: self
                 .config()
                 .parents

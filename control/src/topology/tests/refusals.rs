@@ -179,3 +179,67 @@ fn a_report_that_claims_another_role_is_refused() {
     );
     assert_eq!(state(&t, "edge-0"), "starting");
 }
+
+#[test]
+fn a_report_of_what_cannot_be_is_dropped_whole_and_counted() {
+    let path = |names: &[&str]| v1::TrackReport {
+        path: names.iter().map(|name| (*name).to_owned()).collect(),
+        ..track("harvest", "tall", "mid-0")
+    };
+    let tracks = |track| v1::Report {
+        tracks: vec![track],
+        ..report(9, "edge")
+    };
+    let probe = |change: &dyn Fn(&mut v1::ProbeReport)| {
+        let mut probe = v1::ProbeReport {
+            peer: "mid-0".to_owned(),
+            rtt_min_us: 100,
+            rtt_median_us: 200,
+            loss_permille: 0,
+            samples: 12,
+        };
+        change(&mut probe);
+        v1::Report {
+            probes: vec![probe],
+            ..report(9, "edge")
+        }
+    };
+    let cases = [
+        (tracks(track("harvest", "tall", "edge-0")), "itself"),
+        (tracks(path(&["pear", "mid-0", "pear"])), "each member once"),
+        (
+            v1::Report {
+                parents: vec!["mid-0".to_owned(), "edge-0".to_owned()],
+                ..report(9, "edge")
+            },
+            "itself",
+        ),
+        (probe(&|p| p.loss_permille = 1001), "0 to 1000"),
+        (probe(&|p| p.rtt_min_us = 201), "up to the median"),
+        (probe(&|p| p.samples = 0), "a sample"),
+        (probe(&|p| p.peer = "edge-0".to_owned()), "itself"),
+    ];
+    let count = cases.len() as u64;
+    let (mut t, sessions) = flowing();
+    let before = t.view(at(50));
+    for (case, part) in cases {
+        let refusal = t
+            .handle_report(sessions["edge-0"], case, at(50))
+            .unwrap_err();
+        assert!(refusal.to_string().contains(part), "{refusal}");
+        assert!(refusal.is_harmless(), "the call goes on");
+    }
+    assert_eq!(t.refusals()["ImpossibleReport"], count);
+    assert_eq!(t.view(at(50)), before);
+    let good = probe(&|_| {});
+    t.handle_report(sessions["edge-0"], good, at(60)).unwrap();
+    // A parent nobody knows is shown to nobody, and counted.
+    let strange = v1::Report {
+        sequence: 10,
+        ..tracks(track("harvest", "tall", "nowhere-0"))
+    };
+    t.handle_report(sessions["edge-0"], strange, at(70))
+        .unwrap();
+    assert_eq!(t.refusals()["UnknownParent"], 1);
+    assert!(t.view(at(80)).links.iter().all(|l| l.from != "nowhere-0"));
+}
