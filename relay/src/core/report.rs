@@ -209,7 +209,6 @@ impl Core {
                 .iter()
                 .map(|peer| peer.name.clone())
                 .collect(),
-            ..Default::default()
         }
     }
 }
