@@ -10,10 +10,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use banyan_proto::carrier;
 use banyan_proto::v1::{self, measure_server::Measure};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use rand::Rng;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use tokio::time::{sleep_until, timeout};
 use tonic::{Code, Request, Response, Status};
 
@@ -92,6 +94,8 @@ pub(crate) async fn run(core: Arc<Core>) {
     let mut due: BTreeMap<String, Instant> = BTreeMap::new();
     let mut under_way = FuturesUnordered::new();
     let mut sequence = 0;
+    // Another pace for every member, and the same one in every simulation.
+    let mut rng = StdRng::seed_from_u64(carrier::weight(core.member(), "probe"));
     loop {
         changed.borrow_and_update();
         let candidates = candidates(&core);
@@ -100,10 +104,10 @@ pub(crate) async fn run(core: Arc<Core>) {
         due.retain(|name, _| names.contains(name));
         let now = Instant::now();
         for peer in candidates {
-            let first = || now + EVERY.mul_f64(rand::rng().random_range(0.0..1.0));
+            let first = || now + EVERY.mul_f64(rng.random_range(0.0..1.0));
             let at = due.entry(peer.name.clone()).or_insert_with(first);
             if *at <= now {
-                *at = now + EVERY.mul_f64(rand::rng().random_range(1.0..1.2));
+                *at = now + EVERY.mul_f64(rng.random_range(1.0..1.2));
                 sequence += 1;
                 under_way.push(ask(core.clone(), peer, sequence));
             }
