@@ -27,8 +27,8 @@ export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-20}
 echo "== seed of generated inputs: PROPTEST_RNG_SEED=$PROPTEST_RNG_SEED"
 
 layer build cargo build $locked --workspace --bins
-layer L0-unit-and-simulation cargo test $locked --workspace --exclude banyan-tests
+layer L0-unit-and-simulation cargo test $locked --no-fail-fast --workspace --exclude banyan-tests
 if [ "${DEPTH:-full}" != fast ]; then
   # One overlay at a time: each is a dozen processes.
-  layer L1-processes-and-browser cargo test $locked -p banyan-tests -- --test-threads=1 --nocapture
+  layer L1-processes-and-browser cargo test $locked --no-fail-fast -p banyan-tests -- --test-threads=1 --nocapture
 fi

@@ -86,7 +86,8 @@ struct Running {
 /// How a child is asked to leave.
 #[derive(Clone, Copy)]
 struct Order {
-    signal: Signal,
+    /// Nobody will take over: its input ends as well.
+    hurry: bool,
     grace: Duration,
 }
 
@@ -174,10 +175,7 @@ impl World for Local {
         let mut waiting = BTreeSet::new();
         // One that leaves by SIGTERM waits until others have taken over; where all leave, nobody will.
         let all = self.running.keys().all(|name| members.contains(name));
-        let order = Order {
-            signal: if all { Signal::INT } else { Signal::TERM },
-            grace,
-        };
+        let order = Order { hurry: all, grace };
         for name in members {
             let stop = self.running.get_mut(name).and_then(|r| r.stop.take());
             if stop.is_some_and(|stop| stop.send(order).is_ok()) {
@@ -218,7 +216,7 @@ async fn attend(
     lines: &LineSink,
 ) -> Exit {
     // Kept open for the child's whole life; `wait` would close it.
-    let _input = child.stdin.take();
+    let mut input = child.stdin.take();
     let output = lines::forward(child.stderr.take(), |line| lines(name, line));
     tokio::pin!(output);
     let mut read = false;
@@ -228,7 +226,11 @@ async fn attend(
             () = &mut output, if !read => read = true,
             // No order, but nobody left who could give one: the child goes with its world.
             order = &mut stop => {
-                let order = order.unwrap_or(Order { signal: Signal::INT, grace: Duration::ZERO });
+                let order = order.unwrap_or(Order { hurry: true, grace: Duration::ZERO });
+                if order.hurry {
+                    // Not SIGINT: who was started in the background ignores it.
+                    drop(input.take());
+                }
                 break end(&mut child, order, &mut output, &mut read).await;
             }
         }
@@ -249,7 +251,7 @@ async fn end(
     read: &mut bool,
 ) -> io::Result<ExitStatus> {
     if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id as i32))
-        && let Err(error) = kill_process(pid, order.signal)
+        && let Err(error) = kill_process(pid, Signal::TERM)
     {
         tracing::debug!(%error, "cannot signal a child");
     }
