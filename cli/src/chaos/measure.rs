@@ -237,9 +237,7 @@ impl<'a> Question<'a> {
         };
         match event.text("cause") {
             // Nobody is in distress: moves by plan, by request, by comparison.
-            "Planned" | "BetterMetric" | "GoAway" | "CarrierReturned" | "Drained" | "Manual" => {
-                true
-            }
+            "Planned" | "BetterMetric" | "GoAway" | "CarrierReturned" | "Drained" => true,
             // The trouble is farther up.
             "PathLoop" | "ParentRepairing" | "MediaStalled" | "Unready" | "NotHere"
             | "Disagreement" => self.recent(event.unix_ms).any(|fault| {

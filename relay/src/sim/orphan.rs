@@ -20,27 +20,6 @@ fn base(seed: u64) -> Overlay {
         .with_roots(&ROOTS)
 }
 
-fn assert_unbroken(overlay: &Overlay, member: &str) {
-    let counts = overlay.counts(member);
-    assert_eq!(
-        (counts.lost, counts.run_changes),
-        (0, 0),
-        "{member}: {counts:?}"
-    );
-    let (number, _) = overlay.origins["lisbon"].position();
-    let newest = overlay.received(member).last().unwrap().number;
-    assert!(
-        newest + 1 >= number,
-        "{member} is at {newest}, not {number}"
-    );
-}
-
-fn longest_pause(overlay: &Overlay, member: &str, since: Instant) -> Duration {
-    let times: Vec<_> = overlay.received(member).iter().map(|c| c.at).collect();
-    let pairs = times.windows(2).filter(|pair| pair[1] > since);
-    pairs.map(|pair| pair[1] - pair[0]).max().unwrap()
-}
-
 #[tokio::test(start_paused = true)]
 async fn orphans_are_taken_in_by_roots_and_go_home_once_it_has_settled() {
     let names: Vec<String> = (0..8).map(|n| format!("edge-{n}")).collect();
@@ -62,8 +41,8 @@ async fn orphans_are_taken_in_by_roots_and_go_home_once_it_has_settled() {
     pass(SECONDS(20)).await;
     let (mut adopters, mut moments) = (BTreeSet::new(), BTreeSet::new());
     for name in &names {
-        assert_unbroken(&overlay, name);
-        assert!(longest_pause(&overlay, name, fault) < Duration::from_millis(800));
+        overlay.assert_whole(name);
+        assert!(overlay.longest_pause(name, fault) < Duration::from_millis(800));
         let moves = overlay.events(name, "parent_switched");
         assert_eq!(moves.len(), 1, "{name}: {moves:?}");
         adopters.insert(overlay.parent(name));
@@ -87,8 +66,8 @@ async fn orphans_are_taken_in_by_roots_and_go_home_once_it_has_settled() {
             overlay.events(name, "parent_switched")[1]["cause"],
             "Planned"
         );
-        assert!(longest_pause(&overlay, name, home) < Duration::from_millis(400));
-        assert_unbroken(&overlay, name);
+        assert!(overlay.longest_pause(name, home) < Duration::from_millis(400));
+        overlay.assert_whole(name);
     }
 }
 
@@ -117,7 +96,7 @@ async fn siblings_help_when_roots_do_not_and_never_in_a_circle() {
         }
         watch_for_circles(&overlay, SECONDS(12)).await;
         assert_eq!(overlay.parent("mid-0"), "mid-1");
-        assert_unbroken(&overlay, "edge-0");
+        overlay.assert_whole("edge-0");
         // Both are: each has only the other, and neither believes it.
         for root in ROOTS {
             overlay.net.cut("mid-1", root, true);
@@ -128,7 +107,7 @@ async fn siblings_help_when_roots_do_not_and_never_in_a_circle() {
         }
         watch_for_circles(&overlay, SECONDS(30)).await;
         for edge in ["edge-0", "edge-1"] {
-            assert_unbroken(&overlay, edge);
+            overlay.assert_whole(edge);
         }
     }
 }
@@ -171,7 +150,7 @@ async fn of_a_branch_only_the_child_of_the_member_in_trouble_moves() {
         for member in ["mid-2", "edge-0", "edge-1"] {
             let moves = overlay.events(member, "parent_switched");
             assert!(moves.is_empty(), "{member}: {moves:?}");
-            assert_unbroken(&overlay, member);
+            overlay.assert_whole(member);
         }
     }
 }
@@ -249,6 +228,6 @@ async fn after_a_partition_the_root_that_ranks_lower_yields_at_a_segments_end() 
         let bytes = watching[0].handle.segment(&whole.run, whole.number);
         let expected = overlay.origins["lisbon"].payload(VIDEO, whole.number, 0);
         assert_eq!(bytes.await.unwrap()[0], expected);
-        assert!(longest_pause(&overlay, "edge-0", healed) < Duration::from_millis(500));
+        assert!(overlay.longest_pause("edge-0", healed) < Duration::from_millis(500));
     }
 }

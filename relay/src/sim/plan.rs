@@ -31,28 +31,6 @@ fn switches(overlay: &Overlay, member: &str) -> Vec<Value> {
     overlay.events(member, "parent_switched")
 }
 
-/// Nothing is missing; a gentle move may bring a chunk over the new link that the old one brought.
-fn assert_whole(overlay: &Overlay, member: &str) {
-    let counts = overlay.counts(member);
-    assert_eq!(
-        (counts.lost, counts.run_changes),
-        (0, 0),
-        "{member}: {counts:?}"
-    );
-    let (number, _) = overlay.origins["lisbon"].position();
-    let newest = overlay.received(member).last().unwrap().number;
-    assert!(
-        newest + 1 >= number,
-        "{member} is at {newest}, not {number}"
-    );
-}
-
-fn longest_pause(overlay: &Overlay, member: &str, since: Instant) -> Duration {
-    let times: Vec<_> = overlay.received(member).iter().map(|c| c.at).collect();
-    let pairs = times.windows(2).filter(|pair| pair[1] > since);
-    pairs.map(|pair| pair[1] - pair[0]).max().unwrap()
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_plan_moves_each_member_gently_at_a_moment_of_its_own() {
     for seed in 0..10 {
@@ -76,9 +54,9 @@ async fn a_plan_moves_each_member_gently_at_a_moment_of_its_own() {
                 overlay.parent(edge),
                 overlay.members[edge].config().parents[0].name
             );
-            assert_whole(&overlay, edge);
+            overlay.assert_whole(edge);
             // The old one fed until the new one did.
-            assert!(longest_pause(&overlay, edge, told) < Duration::from_millis(400));
+            assert!(overlay.longest_pause(edge, told) < Duration::from_millis(400));
             moments.push(moves[0]["unix_ms"].as_u64().unwrap());
         }
         moments.sort_unstable();
@@ -118,7 +96,7 @@ async fn who_failed_over_stays_until_a_plan_says_otherwise() {
     overlay.boot("mid-0");
     pass(SECONDS(60)).await;
     assert_eq!(overlay.parent("edge-0"), "mid-2", "the plan was followed");
-    assert_whole(&overlay, "edge-0");
+    overlay.assert_whole("edge-0");
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,7 +110,7 @@ async fn a_planned_parent_that_failed_lately_is_waited_for() {
     assert_eq!(overlay.parent("edge-0"), "mid-1");
     pass(SECONDS(3)).await;
     assert_eq!(overlay.parent("edge-0"), "mid-0");
-    assert_whole(&overlay, "edge-0");
+    overlay.assert_whole("edge-0");
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,11 +121,11 @@ async fn a_planned_parent_that_does_not_feed_costs_nothing() {
     plan(&overlay, "edge-0", &["mid-2", "mid-0"]);
     pass(SECONDS(15)).await;
     assert_eq!(overlay.parent("edge-0"), "mid-0");
-    assert!(longest_pause(&overlay, "edge-0", told) < Duration::from_millis(400));
+    assert!(overlay.longest_pause("edge-0", told) < Duration::from_millis(400));
     overlay.thaw("mid-2");
     pass(SECONDS(15)).await;
     assert_eq!(overlay.parent("edge-0"), "mid-2");
-    assert_whole(&overlay, "edge-0");
+    overlay.assert_whole("edge-0");
 }
 
 #[tokio::test(start_paused = true)]
@@ -166,8 +144,8 @@ async fn a_plan_that_names_a_descendant_is_not_followed() {
     pass(SECONDS(30)).await;
     assert_eq!(overlay.parent("mid-0"), "root-0");
     assert!(switches(&overlay, "mid-0").is_empty());
-    assert!(longest_pause(&overlay, "edge-0", told) < Duration::from_millis(400));
-    assert_whole(&overlay, "edge-0");
+    assert!(overlay.longest_pause("edge-0", told) < Duration::from_millis(400));
+    overlay.assert_whole("edge-0");
 }
 
 #[tokio::test(start_paused = true)]

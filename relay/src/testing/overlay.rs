@@ -193,6 +193,30 @@ impl Overlay {
         ledger.counts()
     }
 
+    /// Nothing is missing up to now; a gentle move may bring a chunk over the new link that the old
+    /// one brought.
+    pub(crate) fn assert_whole(&self, member: &str) {
+        let counts = self.counts(member);
+        assert_eq!(
+            (counts.lost, counts.run_changes),
+            (0, 0),
+            "{member}: {counts:?}"
+        );
+        let (number, _) = self.origins["lisbon"].position();
+        let newest = self.received(member).last().unwrap().number;
+        assert!(
+            newest + 1 >= number,
+            "{member} is at {newest}, not {number}"
+        );
+    }
+
+    /// The longest time without a chunk that ended after `since`.
+    pub(crate) fn longest_pause(&self, member: &str, since: Instant) -> Duration {
+        let times: Vec<_> = self.received(member).iter().map(|c| c.at).collect();
+        let pairs = times.windows(2).filter(|pair| pair[1] > since);
+        pairs.map(|pair| pair[1] - pair[0]).max().unwrap()
+    }
+
     /// Who feeds the video to a member.
     pub(crate) fn parent(&self, name: &str) -> String {
         let status = self.library(name).status();

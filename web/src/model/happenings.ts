@@ -122,7 +122,6 @@ function because(why: Switch | undefined): string {
     ClockSkew: "its clock is off",
     Drained: "it leaves",
     GoAway: "it leaves",
-    Manual: "by hand",
     PathLoop: "it was fed in a circle",
     ParentRepairing: "it repaired for too long",
     Planned: "as planned",
