@@ -19,6 +19,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "banyan-control",
         &["banyan-api", "banyan-proto", "banyan-planner"],
     ),
+    (
+        "banyan-operator",
+        &["banyan-api", "banyan-proto", "banyan-control"],
+    ),
     ("banyan-origin", &["banyan-proto", "banyan-media"]),
     ("banyan-relay", &["banyan-proto", "banyan-media"]),
     (
