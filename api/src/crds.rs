@@ -26,8 +26,48 @@ pub fn crds() -> Vec<CrdFile> {
 fn file(crd: &CustomResourceDefinition) -> CrdFile {
     let name = crd.metadata.name.clone().unwrap_or_default();
     let body = serde_yaml_ng::to_string(crd).expect("a CRD must be YAML");
+    let body: String = body.lines().map(quoted).collect();
     CrdFile {
         name: format!("{name}.yaml"),
         yaml: format!("{HEADER}{body}"),
+    }
+}
+
+/// A line of YAML, with a name quoted that YAML 1.1, which kubectl and helm read, takes for a boolean.
+fn quoted(line: &str) -> String {
+    let text = line.trim_start();
+    let (indent, text) = (&line[..line.len() - text.len()], text);
+    let (dash, text) = match text.strip_prefix("- ") {
+        Some(rest) => ("- ", rest),
+        None => ("", text),
+    };
+    let (name, rest) = match text.split_once(':') {
+        Some((name, rest)) => (name, format!(":{rest}")),
+        None => (text, String::new()),
+    };
+    if BOOLEANS.contains(&name) {
+        format!("{indent}{dash}'{name}'{rest}\n")
+    } else {
+        format!("{line}\n")
+    }
+}
+
+const BOOLEANS: [&str; 10] = ["y", "Y", "n", "N", "yes", "no", "on", "off", "Yes", "No"];
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn names_that_yaml_1_1_takes_for_booleans_are_quoted() {
+        for (line, expected) in [
+            ("    y:", "    'y':\n"),
+            ("  - y", "  - 'y'\n"),
+            ("- on: 1", "- 'on': 1\n"),
+            ("  type: integer", "  type: integer\n"),
+            ("  - ynys", "  - ynys\n"),
+        ] {
+            assert_eq!(quoted(line), expected);
+        }
     }
 }

@@ -112,9 +112,7 @@ impl Default for OriginSelection {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("self.latency + self.loss + self.load == 100")
-        .message(Message::Expression(
-            "'weights sum to ' + string(self.latency + self.loss + self.load) + '; latency, loss and load must sum to 100'".into()
-        ))
+        .message("latency, loss and load must sum to 100")
 )]
 pub struct Weights {
     /// Share of latency.

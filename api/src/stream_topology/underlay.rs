@@ -74,7 +74,7 @@ pub struct Position {
     /// Pixels from the left.
     #[schemars(range(min = 1, max = 100_000))]
     pub x: i32,
-    /// Pixels from the top.
+    /// Pixels from the top. Write the key as "y", in quotes: kubectl and helm read a bare y as the boolean true.
     #[schemars(range(min = 1, max = 100_000))]
     pub y: i32,
 }

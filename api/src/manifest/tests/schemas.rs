@@ -132,9 +132,9 @@ fn every_rule_compiles_says_what_is_accepted_and_stays_below_the_cost_limit() {
             {
                 rules += 1;
                 let text = rule["rule"].as_str().unwrap();
-                let told = rule
-                    .get("message")
-                    .or_else(|| rule.get("messageExpression"));
+                // A messageExpression has a cost that only an API server knows, and refuses: string() of a number is
+                // unbounded to it.
+                let told = rule.get("message");
                 assert!(
                     told.is_some_and(|told| told.as_str().is_some_and(|told| told.len() > 20)),
                     "{path}: {text}"
