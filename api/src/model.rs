@@ -74,16 +74,25 @@ pub struct Tier {
     pub name: String,
     /// What its members do.
     pub kind: TierKind,
-    /// Number of members.
+    /// Number of members wanted.
     pub replicas: u32,
     /// Child relays one member may feed; 0 for edges.
     pub fan_out: u32,
+    /// The slots of the members that exist, where a world knows them, ascending; `None` means all of `0..replicas`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots: Option<Vec<u32>>,
 }
 
 impl Tier {
     /// The members' slot names in order.
     pub fn members(&self) -> impl Iterator<Item = String> + '_ {
-        (0..self.replicas).map(|index| crate::names::slot(&self.name, index))
+        let all = match &self.slots {
+            None => 0..self.replicas,
+            Some(_) => 0..0,
+        };
+        let listed = self.slots.iter().flatten().copied();
+        all.chain(listed)
+            .map(|index| crate::names::slot(&self.name, index))
     }
 }
 

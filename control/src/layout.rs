@@ -5,6 +5,7 @@
 //! are in no layout: the world hands them over in the environment.
 
 mod config;
+mod fallback;
 mod parents;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use banyan_api::model::{Server, Tier, TierKind, Topology};
 use banyan_api::names;
 use serde::{Deserialize, Serialize};
 
+pub use self::fallback::{Fallback, fallback};
 pub use self::parents::planner_input;
 use crate::roster::{Entry, Role, Roster};
 
@@ -95,6 +97,15 @@ pub trait Addresses {
     fn url(&self, member: &str) -> String {
         format!("http://{}", self.http(member))
     }
+    /// URL by which viewers may go to an edge of their own choice; none where something else chooses for them.
+    fn steered(&self, edge: &str) -> Option<String> {
+        Some(self.url(edge))
+    }
+    /// The machine a member is on; empty means one of its own.
+    fn host(&self, member: &str) -> String {
+        let _ = member;
+        String::new()
+    }
 }
 
 /// Facts of one run that no manifest holds.
@@ -168,7 +179,7 @@ pub fn build(topology: &Topology, servers: &[Server], facts: &Facts<'_>) -> Resu
 
 /// The same members as the control plane is told of them.
 pub fn roster(topology: &Topology, servers: &[Server], facts: &Facts<'_>) -> Result<Roster, Error> {
-    let configs = config::Configs::new(topology, facts, parents::rank(topology)?);
+    let configs = config::Configs::new(topology, facts, parents::rank(topology, facts.addresses)?);
     let mut members = Vec::new();
     let mut add = |name: String, role, tier: &str, config| {
         let taken = |entry: &Entry| entry.name == name;
@@ -215,7 +226,7 @@ pub fn roster(topology: &Topology, servers: &[Server], facts: &Facts<'_>) -> Res
         topology: topology.name.clone(),
         epoch: facts.epoch,
         members,
-        plan: Some(parents::relays(topology)),
+        plan: Some(parents::relays(topology, facts.addresses)),
     })
 }
 

@@ -152,18 +152,21 @@ fn tiers(spec: &StreamTopologySpec) -> Vec<Tier> {
         kind: TierKind::Root,
         replicas: unsigned(spec.rendezvous.replicas),
         fan_out: unsigned(spec.rendezvous.fan_out),
+        slots: None,
     };
     let edge = Tier {
         name: EDGE.to_owned(),
         kind: TierKind::Edge,
         replicas: unsigned(spec.edge.replicas),
         fan_out: 0,
+        slots: None,
     };
     let interior = spec.relays.iter().map(|tier| Tier {
         name: tier.name.clone(),
         kind: TierKind::Interior,
         replicas: unsigned(tier.replicas),
         fan_out: unsigned(tier.fan_out),
+        slots: None,
     });
     std::iter::once(root)
         .chain(interior)

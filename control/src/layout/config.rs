@@ -59,9 +59,9 @@ impl<'a> Configs<'a> {
         tiers
             .filter(|tier| tier.kind == TierKind::Edge)
             .flat_map(|tier| tier.members())
-            .map(|name| v1::Peer {
-                uri: self.facts.addresses.url(&name),
-                name,
+            .filter_map(|name| {
+                let uri = self.facts.addresses.steered(&name)?;
+                Some(v1::Peer { name, uri })
             })
             .collect()
     }

@@ -2,18 +2,30 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use banyan_api::model::{Server, TierKind, Topology};
+use banyan_api::model::{Server, Tier, TierKind, Topology};
 use banyan_planner as planner;
 use banyan_proto::carrier;
 
-use super::Error;
+use super::{Addresses, Error};
 
 /// Parents of every relay below the roots, best first.
-pub(super) fn rank(topology: &Topology) -> Result<BTreeMap<String, Vec<String>>, Error> {
-    let plan = planner::plan(&relays(topology), None).map_err(|error| Error::Plan {
-        topology: topology.name.clone(),
-        reason: error.to_string(),
-    })?;
+///
+/// Where a world knows which members exist there may be no tree at the moment (no root has an address yet, say): then
+/// everyone is given what there is above, and nothing where there is nothing.
+pub(super) fn rank(
+    topology: &Topology,
+    addresses: &dyn Addresses,
+) -> Result<BTreeMap<String, Vec<String>>, Error> {
+    let plan = match planner::plan(&relays(topology, addresses), None) {
+        Ok(plan) => plan,
+        Err(_) if is_known(topology) => return Ok(above(topology)),
+        Err(error) => {
+            return Err(Error::Plan {
+                topology: topology.name.clone(),
+                reason: error.to_string(),
+            });
+        }
+    };
     let names = |names: Vec<&planner::Name>| names.iter().map(ToString::to_string).collect();
     Ok(plan
         .homes
@@ -25,6 +37,32 @@ pub(super) fn rank(topology: &Topology) -> Result<BTreeMap<String, Vec<String>>,
             )
         })
         .collect())
+}
+
+/// Members of the tiers above, nearest tier first, for every relay below the roots; in an order of its own, so that
+/// not all choose the same.
+fn above(topology: &Topology) -> BTreeMap<String, Vec<String>> {
+    let tiers: Vec<Vec<String>> = topology
+        .tiers
+        .iter()
+        .map(|t| t.members().collect())
+        .collect();
+    let mut parents = BTreeMap::new();
+    for (index, members) in tiers.iter().enumerate().skip(1) {
+        for member in members {
+            let ranked = tiers[..index].iter().rev().flat_map(|tier| {
+                let names = tier.iter().map(String::as_str);
+                carrier::rank(names, member).into_iter().map(str::to_owned)
+            });
+            parents.insert(member.clone(), ranked.take(MOST).collect());
+        }
+    }
+    parents
+}
+
+/// Whether the world says which members exist.
+fn is_known(topology: &Topology) -> bool {
+    topology.tiers.iter().any(|tier| tier.slots.is_some())
 }
 
 /// What the planner knows from manifests alone: the relays, every stream with the servers that
@@ -60,20 +98,21 @@ pub fn planner_input(topology: &Topology, servers: &[Server]) -> planner::Input 
                 origins,
             })
             .collect(),
-        ..relays(topology)
+        ..relays(topology, &Nowhere)
     }
 }
 
 /// The tree alone: what homes are planned from.
-pub(super) fn relays(topology: &Topology) -> planner::Input {
+pub(super) fn relays(topology: &Topology, addresses: &dyn Addresses) -> planner::Input {
     let tiers = topology.tiers.iter().enumerate();
     let relays = tiers.flat_map(|(index, tier)| {
+        let fan_out = fan_out(topology, index);
         tier.members().map(move |name| planner::Relay {
-            name,
             tier: index as u32,
             zone: String::new(),
-            host: String::new(),
-            fan_out: tier.fan_out,
+            host: addresses.host(&name),
+            name,
+            fan_out,
         })
     });
     planner::Input {
@@ -81,3 +120,31 @@ pub(super) fn relays(topology: &Topology) -> planner::Input {
         ..Default::default()
     }
 }
+
+/// Children per member of a tier: as wanted, or as many as there must be while a roll has more members below, or a
+/// failure fewer here, than wanted.
+fn fan_out(topology: &Topology, index: usize) -> u32 {
+    let tier = &topology.tiers[index];
+    let count = |tier: &Tier| tier.members().count() as u32;
+    let mut below = topology.tiers[index + 1..].iter().map(count);
+    match (is_known(topology), below.find(|n| *n > 0), count(tier)) {
+        (true, Some(below), members @ 1..) => tier.fan_out.max(below.div_ceil(members)),
+        _ => tier.fan_out,
+    }
+}
+
+/// Where no member is anywhere yet.
+struct Nowhere;
+
+impl Addresses for Nowhere {
+    fn grpc(&self, _: &str) -> String {
+        String::new()
+    }
+
+    fn http(&self, _: &str) -> String {
+        String::new()
+    }
+}
+
+/// Ranked parents beyond this number are never asked.
+const MOST: usize = 8;

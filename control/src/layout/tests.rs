@@ -211,3 +211,105 @@ fn every_uri_in_a_configuration_is_the_one_that_its_member_dials() {
         }
     }
 }
+
+/// As a world that knows its members places them.
+fn with_slots(topology: &Topology, slots: &[&[u32]]) -> Topology {
+    let mut topology = topology.clone();
+    for (tier, slots) in topology.tiers.iter_mut().zip(slots) {
+        tier.slots = Some(slots.to_vec());
+    }
+    topology
+}
+
+#[test]
+fn members_that_exist_are_laid_out_and_no_others() {
+    let (topology, servers) = example("campus.yaml");
+    assert_eq!(topology.tiers.len(), 3, "roots, one interior tier, edges");
+    let full: Vec<Vec<u32>> = topology
+        .tiers
+        .iter()
+        .map(|t| (0..t.replicas).collect())
+        .collect();
+    let mut surge = full.clone();
+    // A roll: one more everywhere, the first edge gone already.
+    for slots in &mut surge {
+        slots.push(slots.len() as u32);
+    }
+    surge[2].remove(0);
+    let slots: Vec<&[u32]> = surge.iter().map(Vec::as_slice).collect();
+    let world = with_slots(&topology, &slots);
+    let roster = roster(&world, &servers, &facts(&servers)).unwrap();
+    let edges: Vec<String> = world.edges().members().collect();
+    assert!(!edges.contains(&"edge-0".to_owned()));
+    let named: Vec<_> = roster.of_role(Role::Edge).map(|e| e.name.clone()).collect();
+    assert_eq!(named, edges);
+    for entry in &roster.members {
+        let below_roots = matches!(entry.role, Role::Relay | Role::Edge);
+        assert_eq!(below_roots, !entry.config.parents.is_empty(), "{entry:?}");
+        assert_eq!(entry.config.roots.len(), world.roots().members().count());
+    }
+}
+
+#[test]
+fn a_tree_without_roots_gives_parents_only_where_something_is_above() {
+    let (topology, servers) = example("campus.yaml");
+    let world = with_slots(&topology, &[&[], &[0, 1], &[0]]);
+    let roster = roster(&world, &servers, &facts(&servers)).unwrap();
+    for entry in &roster.members {
+        let parents: Vec<_> = entry
+            .config
+            .parents
+            .iter()
+            .map(|p| p.name.as_str())
+            .collect();
+        match entry.role {
+            Role::Edge => assert_eq!(parents.len(), 2, "{parents:?}"),
+            _ => assert!(parents.is_empty(), "{parents:?}"),
+        }
+        assert!(entry.config.roots.is_empty());
+    }
+    let empty = with_slots(&topology, &[&[], &[], &[]]);
+    assert!(
+        super::roster(&empty, &[], &facts(&[]))
+            .unwrap()
+            .members
+            .is_empty()
+    );
+}
+
+#[test]
+fn too_small_a_fan_out_is_still_refused_where_members_are_only_planned() {
+    let (mut topology, servers) = example("campus.yaml");
+    for tier in &mut topology.tiers {
+        tier.fan_out = 0;
+    }
+    let error = roster(&topology, &servers, &facts(&servers)).unwrap_err();
+    assert!(error.to_string().contains("no tree fits"), "{error}");
+}
+
+#[test]
+fn a_fallback_lists_everyone_above_and_what_a_server_offers_before_it_runs() {
+    let (topology, servers) = example("campus.yaml");
+    let world = with_slots(&topology, &[&[0, 2], &[1], &[]]);
+    let fallback = fallback(&world, &servers, &facts(&servers));
+    let parents = |tier: &str| -> Vec<String> {
+        let config = &fallback.tiers[tier];
+        config
+            .parents
+            .iter()
+            .map(|peer| peer.name.clone())
+            .collect()
+    };
+    let interior = &topology.tiers[1].name;
+    assert!(parents("root").is_empty());
+    assert_eq!(parents(interior), ["root-0", "root-2"]);
+    assert_eq!(
+        parents("edge"),
+        [format!("{interior}-1"), "root-0".into(), "root-2".into()]
+    );
+    for server in &servers {
+        let config = &fallback.servers[&server.name];
+        assert_eq!(config.contents.len(), server.contents.len());
+        assert_eq!(config.roots.len(), 2);
+    }
+}
