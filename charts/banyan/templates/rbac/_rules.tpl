@@ -1,0 +1,43 @@
+{{/*
+What the operator may do in a watched namespace. Server-side apply needs create and patch. Nothing deletes pods: they
+are evicted, so that disruption budgets hold. Nothing reads Secrets: the run secret of a topology is created once.
+*/}}
+{{- define "banyan.rules" -}}
+- apiGroups: [banyan.media]
+  resources: [contentservers, streamtopologies]
+  verbs: [get, list, watch]
+- apiGroups: [banyan.media]
+  resources: [contentservers/status, streamtopologies/status]
+  verbs: [get, patch]
+- apiGroups: [banyan.media]
+  resources: [streamtopologies/scale]
+  verbs: [get, patch, update]
+# Owner references with blockOwnerDeletion need this where OwnerReferencesPermissionEnforcement is on.
+- apiGroups: [banyan.media]
+  resources: [contentservers/finalizers, streamtopologies/finalizers]
+  verbs: [update]
+- apiGroups: [""]
+  resources: [configmaps, serviceaccounts, services]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, patch]
+- apiGroups: [""]
+  resources: [pods/eviction]
+  verbs: [create]
+- apiGroups: [apps]
+  resources: [deployments, controllerrevisions]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
