@@ -5,6 +5,7 @@ SHELL := bash
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/banyan/target
 BIN := $(CARGO_TARGET_DIR)/debug
 CARGO_FLAGS ?= --locked
+IMAGES := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/banyan/images
 
 ##@ Use
 .PHONY: demo
@@ -14,6 +15,15 @@ demo: setup build ## Run examples/campus.yaml and print the page's address (Ctrl
 .PHONY: build
 build: web ## Build the page and the binaries
 	cargo build $(CARGO_FLAGS) --workspace --bins
+
+.PHONY: images
+images: setup build ## Write OCI images of the binaries without an engine, into the cache
+	scripts/images.sh
+
+.PHONY: cluster
+cluster: images ## A Kubernetes cluster with two nodes and the images, until Ctrl-C (needs root)
+	scripts/setup.sh cluster
+	scripts/cluster.sh $(addprefix --image ,$(wildcard $(IMAGES)/*.tar))
 
 ##@ Check
 .PHONY: test

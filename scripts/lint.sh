@@ -24,5 +24,5 @@ git grep -nE '#\[ignore' -- '*.rs' && say "ignored tests"
 git grep -nE 'thread::sleep' -- '*.rs' ':!tests/src/wait.rs' && say "tests wait on conditions or use virtual time"
 while read -r script; do
   bash -n "$script" || say "$script does not parse"
-done < <(git ls-files 'scripts/*.sh' .ci/run)
+done < <(git ls-files 'scripts/*.sh' 'tests/*.sh' .ci/run)
 exit "$fail"

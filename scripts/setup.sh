@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing from Debian; says the one line to run where it may not.
+# Installs what is missing from Debian; says the one line to run where it may not. `setup.sh cluster` is about what a
+# cluster of scripts/cluster.sh takes, and not what everything else does.
 set -euo pipefail
 
 # Libraries and tools to build, then players and a browser for the tests.
@@ -10,6 +11,9 @@ packages=(
 )
 # The clips of the tests come by pip, whoever's Python it is.
 python3 -m pip --version >/dev/null 2>&1 || packages+=(python3 python3-pip)
+if [ "${1:-}" = cluster ]; then
+  packages=(containerd runc containernetworking-plugins iptables conntrack iproute2 kmod openssl curl util-linux)
+fi
 
 missing=()
 for package in "${packages[@]}"; do
@@ -32,7 +36,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
   fi
   echo "installing from Debian: ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
-  # nginx is only a peer to measure beside: it must not start as a service.
+  # nginx is only a peer to measure beside, containerd only for nodes of tests: neither may start as a service.
   policy=/usr/sbin/policy-rc.d
   guarded=no
   if [ ! -e "$policy" ]; then
