@@ -5,6 +5,7 @@
 //! * [`manifest::load`] reads YAML the way an API server would: unknown fields refused, defaults applied, schema and
 //!   CEL rules checked, and then what only code can check, cross-references between objects.
 //! * [`model`] is what the rest of the code sees: resolved values with units, no optional that is not meant.
+//! * [`validate`] says the same of one object that an API server has accepted already.
 //! * [`labels`], [`annotations`], [`conditions`], [`reasons`] and [`metrics`] hold every name others rely on.
 //!
 //! Nothing here talks to a cluster, opens a socket or reads a clock.
@@ -37,7 +38,7 @@ mod schema;
     reason = "KubeSchema expands to pub structs inside functions"
 )]
 pub mod stream_topology;
-mod validate;
+pub mod validate;
 
 pub use content_server::{ContentServer, ContentServerSpec};
 pub use crds::crds;

@@ -2,6 +2,7 @@
 //! checked objects mean.
 
 mod across;
+mod object;
 mod resolve;
 mod topology;
 mod unsupported;
@@ -9,9 +10,20 @@ mod unsupported;
 use crate::content_server::ContentServer;
 use crate::manifest::structure::Finding;
 
+pub use object::{Refusal, between, server, topology};
+
 pub(crate) use across::across;
 pub(crate) use resolve::resolve;
 pub(crate) use topology::stream_topology;
+
+/// Where manifests are carried out; some fields mean something in one place only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Processes of one machine.
+    Local,
+    /// Pods of a cluster.
+    Cluster,
+}
 
 /// Namespace of objects that name none.
 const DEFAULT_NAMESPACE: &str = "default";

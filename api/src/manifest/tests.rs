@@ -183,7 +183,7 @@ fn fields_without_behaviour_are_refused_or_ignored_by_name() {
             .map(Problem::to_string)
             .collect::<Vec<_>>(),
         [
-            "m.yaml: StreamTopology grove: spec.edge.autoscale is not supported yet; supported is a fixed spec.edge.replicas",
+            "m.yaml: StreamTopology grove: spec.edge.autoscale needs a cluster: nothing scales them; supported on local processes is a fixed spec.edge.replicas",
             "m.yaml: ContentServer faro: spec.contents[0].source.rtsp is not supported yet; supported are file and test",
         ]
     );

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::across::problem;
-use super::{namespace, unsupported};
+use super::{Place, namespace, unsupported};
 use crate::content_server::{self, ContentServer};
 use crate::manifest::{Kind, Located, Manifests, Problem, Unsupported, Validated};
 use crate::model::{
@@ -24,7 +24,7 @@ pub(crate) fn resolve(manifests: &Manifests) -> Result<Validated, Vec<Problem>> 
     let mut problems = Vec::new();
     for Located { file, resource } in &manifests.topologies {
         let name = resource.metadata.name.clone().unwrap_or_default();
-        let remarks = unsupported::of_topology(&resource.spec);
+        let remarks = unsupported::of_topology(&resource.spec, Place::Local);
         out.unsupported.extend(
             remarks
                 .into_iter()
@@ -55,7 +55,7 @@ pub(crate) fn resolve(manifests: &Manifests) -> Result<Validated, Vec<Problem>> 
     }
     for Located { file, resource } in &manifests.servers {
         let name = resource.metadata.name.clone().unwrap_or_default();
-        let remarks = unsupported::of_server(&resource.spec);
+        let remarks = unsupported::of_server(&resource.spec, Place::Local);
         out.unsupported.extend(
             remarks
                 .into_iter()
@@ -119,7 +119,7 @@ fn unequal_offers(manifests: &Manifests) -> Vec<Problem> {
     notes
 }
 
-fn topology(resource: &StreamTopology, name: &str) -> Result<Topology, QuantityError> {
+pub(super) fn topology(resource: &StreamTopology, name: &str) -> Result<Topology, QuantityError> {
     let spec = &resource.spec;
     let weights = &spec.origin_selection.weights;
     Ok(Topology {
@@ -174,7 +174,7 @@ fn tiers(spec: &StreamTopologySpec) -> Vec<Tier> {
         .collect()
 }
 
-fn server(resource: &ContentServer, name: &str) -> Result<Server, QuantityError> {
+pub(super) fn server(resource: &ContentServer, name: &str) -> Result<Server, QuantityError> {
     Ok(Server {
         name: name.to_owned(),
         namespace: namespace(&resource.metadata).to_owned(),

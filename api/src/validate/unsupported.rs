@@ -1,16 +1,17 @@
-//! Fields whose behaviour does not exist yet, or has no meaning outside a cluster.
+//! Fields whose behaviour does not exist yet, or has no meaning in one place.
 //!
-//! A field is refused when the result would differ from what was asked for; it is ignored when it only concerns a
-//! cluster or a testbed.
+//! A field is refused when the result would differ from what was asked for; on local processes it is ignored when it
+//! only concerns a cluster or a testbed.
 
 use crate::content_server::{ContentServerSpec, FileMode};
 use crate::manifest::Effect;
 use crate::stream_topology::{OverlayStrategy, StreamTopologySpec};
+use crate::validate::Place;
 
 /// A field, what is said of it, and what it means for a run.
 pub(super) type Remark = (String, String, Effect);
 
-pub(super) fn of_server(spec: &ContentServerSpec) -> Vec<Remark> {
+pub(super) fn of_server(spec: &ContentServerSpec, place: Place) -> Vec<Remark> {
     let mut remarks = Vec::new();
     for (index, content) in spec.contents.iter().enumerate() {
         let at = format!("spec.contents[{index}].source");
@@ -39,16 +40,19 @@ pub(super) fn of_server(spec: &ContentServerSpec) -> Vec<Remark> {
         }
     }
     let workload = &spec.workload;
-    for (name, set) in [
-        ("sidecar", workload.sidecar.is_some()),
-        ("external", workload.external.is_some()),
-    ] {
-        if set {
-            remarks.push(later(
-                &format!("spec.workload.{name}"),
-                "supported is managed",
-            ));
-        }
+    let supported = match place {
+        Place::Local => "supported is managed",
+        Place::Cluster => "supported are managed and sidecar",
+    };
+    if workload.external.is_some() {
+        remarks.push(later("spec.workload.external", supported));
+    }
+    if place == Place::Cluster {
+        return remarks;
+    }
+    if workload.sidecar.is_some() {
+        let what = "there are no pods; supported on local processes is managed";
+        remarks.push(elsewhere("spec.workload.sidecar", what));
     }
     if let Some(managed) = &workload.managed {
         let fields = [
@@ -76,7 +80,7 @@ pub(super) fn of_server(spec: &ContentServerSpec) -> Vec<Remark> {
     remarks
 }
 
-pub(super) fn of_topology(spec: &StreamTopologySpec) -> Vec<Remark> {
+pub(super) fn of_topology(spec: &StreamTopologySpec, place: Place) -> Vec<Remark> {
     let mut remarks = Vec::new();
     if spec.overlay.strategy == OverlayStrategy::Neighbors {
         remarks.push(later(
@@ -84,11 +88,13 @@ pub(super) fn of_topology(spec: &StreamTopologySpec) -> Vec<Remark> {
             "Neighbors is asked for; supported is Automatic",
         ));
     }
+    if place == Place::Cluster {
+        return remarks;
+    }
     if spec.edge.autoscale.is_some() {
-        remarks.push(later(
-            "spec.edge.autoscale",
-            "supported is a fixed spec.edge.replicas",
-        ));
+        let what =
+            "nothing scales them; supported on local processes is a fixed spec.edge.replicas";
+        remarks.push(elsewhere("spec.edge.autoscale", what));
     }
     let mut tiers = vec![
         (
@@ -157,6 +163,15 @@ fn later(field: &str, what: &str) -> Remark {
     (
         field.to_owned(),
         format!("is not supported yet; {what}"),
+        Effect::Refused,
+    )
+}
+
+/// Works in a cluster only, and without it the result would differ.
+fn elsewhere(field: &str, what: &str) -> Remark {
+    (
+        field.to_owned(),
+        format!("needs a cluster: {what}"),
         Effect::Refused,
     )
 }
