@@ -3,5 +3,6 @@
 
 pub mod args;
 pub mod build;
+pub mod check;
 pub mod process;
 pub mod release;
