@@ -48,8 +48,9 @@ fmt: ## Format the sources
 	cargo fmt --all
 
 .PHONY: gen
-gen: ## Write the generated files (crds/)
+gen: ## Write the generated files (crds/, the chart's copies and README, docs/reference/crds.md)
 	cargo run $(CARGO_FLAGS) -q -p banyan -- crds --out crds
+	PYTHONPATH=$$(scripts/python.sh) python3 -B scripts/references.py
 
 .PHONY: web
 web: setup ## Build the viewer page into web/dist

@@ -14,6 +14,7 @@ generated=$(mktemp -d)
 trap 'rm -rf "$generated"' EXIT
 cargo run $locked -q -p banyan -- crds --out "$generated"
 diff -ru "$generated" crds || say "crds/ differs from the types; run: make gen"
+PYTHONPATH=$(scripts/python.sh) python3 -B scripts/references.py --check || say "generated references are stale"
 
 while read -r file; do
   head -n 1 "$file" | grep -q '^//!' || say "$file does not open with //!"
