@@ -38,7 +38,6 @@ for entry in "${sets[@]}"; do
 done
 HELM=$helm4 python3 -m unittest -q tests/chart/test_chart.py
 HELM=$helm3 python3 -m unittest -q tests/chart/test_chart.py
-python3 -m unittest -q tests/chart/test_releases.py
 
 # Objects that the operator builds are judged like the chart's own.
 built=(operator/src/build/golden/*.yaml)
