@@ -32,7 +32,7 @@ test: setup ## Everything this machine allows; STRICT=1 turns a skip into a fail
 
 .PHONY: test-fast
 test-fast: ## Unit tests and simulations only
-	DEPTH=fast scripts/test.sh
+	DEPTH=unit scripts/test.sh
 
 .PHONY: lint
 lint: setup web ## Formatting, lints, generated files, house rules

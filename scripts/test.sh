@@ -1,8 +1,22 @@
 #!/usr/bin/env bash
-# Runs the tests in layers and says how long each took. DEPTH=fast stops after the simulations.
+# Runs the tests in layers and says how long each took.
+#
+#   F   what is fetched: clips, packages of the page
+#   L0  unit tests and simulations                          DEPTH=unit stops here
+#   L1  processes of this machine, and a browser            DEPTH=fast stops here
+#   G   binaries of the test cluster, from pinned modules
+#   L2  an API server
+#   L3  two nodes with real kubelets
+#
+# STRICT=1 turns a skip into a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 locked=${CARGO_FLAGS---locked}
+depth=${DEPTH:-full}
+case $depth in
+  unit | fast | full) ;;
+  *) echo "DEPTH is '$depth'; unit, fast and full are accepted" >&2; exit 64 ;;
+esac
 
 layer() {
   local name=$1 start=$SECONDS
@@ -11,8 +25,11 @@ layer() {
   "$@"
   echo "== $name took $((SECONDS - start)) s"
 }
+test_all() { cargo test $locked --no-fail-fast "$@"; }
+# One overlay or cluster at a time: each is a dozen processes.
+test_here() { test_all -p banyan-tests "$@" -- --test-threads=1 --nocapture; }
 
-if [ "${DEPTH:-full}" != fast ]; then
+if [ "$depth" != unit ]; then
   layer F-fixtures scripts/fixtures.sh
   layer F-page scripts/web.sh
   layer F-page-tests npm --prefix web test --silent
@@ -27,8 +44,25 @@ export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-20}
 echo "== seed of generated inputs: PROPTEST_RNG_SEED=$PROPTEST_RNG_SEED"
 
 layer build cargo build $locked --workspace --bins
-layer L0-unit-and-simulation cargo test $locked --no-fail-fast --workspace --exclude banyan-tests
-if [ "${DEPTH:-full}" != fast ]; then
-  # One overlay at a time: each is a dozen processes.
-  layer L1-processes-and-browser cargo test $locked --no-fail-fast -p banyan-tests -- --test-threads=1 --nocapture
+layer L0-unit-and-simulation test_all --workspace --exclude banyan-tests
+[ "$depth" != unit ] || exit 0
+
+mapfile -t local_tests < <(find tests/tests -maxdepth 1 -name '*.rs' -printf '--test=%f\n' | sed 's/\.rs$//' | LC_ALL=C sort)
+layer L1-processes-and-browser test_here --lib "${local_tests[@]}"
+[ "$depth" != fast ] || exit 0
+
+# Go and cargo never build at the same time: each fills the machine alone.
+layer L2-build cargo test $locked --no-run -p banyan-tests
+if ! command -v go >/dev/null; then
+  echo "SKIP layers G, L2 and L3: go is missing, which builds the test cluster; install Go 1.26 or newer"
+  [ "${STRICT:-}" != 1 ] || exit 1
+  exit 0
 fi
+if [ "$(id -u)" -eq 0 ]; then
+  layer G-packages scripts/setup.sh cluster
+fi
+layer G-cluster-binaries tests/cluster/build.sh
+layer G-helm scripts/tool.sh helm4
+layer G-chart scripts/chart.sh
+layer L2-api-server test_here --test kubernetes_api
+layer L3-two-nodes test_here --test kubernetes_nodes

@@ -6,6 +6,7 @@
 
 pub mod asset;
 pub mod chunks;
+pub mod cluster;
 pub mod ffmpeg;
 pub mod fixtures;
 pub mod grpc;
@@ -17,6 +18,7 @@ pub mod process;
 pub mod record;
 pub mod wait;
 
+pub use cluster::Cluster;
 pub use overlay::{Overlay, Restart};
 pub use play::{PlayReport, Playing};
 pub use wait::{Canary, Stopwatch, wait_for, wait_until};

@@ -61,8 +61,13 @@ pub struct Playing {
 impl Playing {
     /// Starts a viewer; `arguments` are those of `banyan play` before `--json`.
     pub fn start(secret: &str, arguments: &[&str]) -> Self {
+        Self::start_as(Command::new(crate::binary("banyan")), secret, arguments)
+    }
+
+    /// As [`start`](Self::start), by a command that ends in the path of `banyan`.
+    pub fn start_as(mut banyan: Command, secret: &str, arguments: &[&str]) -> Self {
         let stderr = tempfile::tempfile().expect("a temporary file must open");
-        let child = Command::new(crate::binary("banyan"))
+        let child = banyan
             .arg("play")
             .args(arguments)
             .arg("--json")
