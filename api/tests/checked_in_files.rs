@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use banyan_api::manifest::{self, Problem};
 use banyan_api::model::{Source, TierKind};
+use banyan_api::validate;
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -65,12 +66,33 @@ fn every_example_loads_without_a_problem_and_without_an_unsupported_field() {
     assert!(files.len() >= 2, "{files:?}");
     for path in files {
         let text = std::fs::read_to_string(&path).unwrap();
+        if path.display().to_string().contains("kubernetes-") {
+            continue;
+        }
         let loaded = manifest::load(&[(&path.display().to_string(), &text)]);
         let problems =
             |problems: Vec<Problem>| problems.iter().map(Problem::to_string).collect::<Vec<_>>();
         let validated = loaded.map_err(problems).unwrap();
         assert_eq!(validated.unsupported, [], "{}", path.display());
         assert_eq!(validated.notes, [], "{}", path.display());
+    }
+}
+
+#[test]
+fn every_example_for_kubernetes_is_fine_in_a_cluster() {
+    let mut files = yaml_files("examples");
+    files.retain(|path| path.display().to_string().contains("kubernetes-"));
+    assert!(files.len() >= 2, "{files:?}");
+    for path in files {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let read = manifest::parse(&text, &path.display().to_string()).unwrap();
+        assert!(!read.topologies.is_empty() && !read.servers.is_empty());
+        for topology in &read.topologies {
+            validate::topology(&topology.resource).unwrap();
+        }
+        for server in &read.servers {
+            validate::server(&server.resource).unwrap();
+        }
     }
 }
 
