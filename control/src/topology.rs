@@ -65,8 +65,8 @@ pub struct Topology {
     term: u64,
     planning: Planning,
     links: Links,
-    /// Whether enough members have been heard to plan.
-    informed: bool,
+    /// Since when enough members have been heard to plan.
+    informed: Option<Duration>,
     started: Duration,
     members: BTreeMap<String, Member>,
     sessions: BTreeMap<Session, String>,
@@ -87,7 +87,7 @@ impl Topology {
         Self {
             planning: Planning::new(&roster, term),
             links: Links::default(),
-            informed: false,
+            informed: None,
             roster,
             limits,
             term,

@@ -118,7 +118,7 @@ pub struct Core {
     /// The steps of leaving that [`crate::leave`] takes.
     pub(crate) asked_to_leave: CancellationToken,
     pub(crate) unready: CancellationToken,
-    pub(crate) catalogs_closed: CancellationToken,
+    pub(crate) calls_closed: CancellationToken,
     configured: watch::Sender<bool>,
 }
 
@@ -155,7 +155,7 @@ impl Core {
             seats: Mutex::default(),
             asked_to_leave: CancellationToken::new(),
             unready: CancellationToken::new(),
-            catalogs_closed: CancellationToken::new(),
+            calls_closed: CancellationToken::new(),
             configured: watch::Sender::new(true),
             options,
         })

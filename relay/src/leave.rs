@@ -96,7 +96,7 @@ pub(crate) async fn leave(
     steps.http.cancel();
     let emptied = async {
         core.childless().await;
-        core.close_catalogs();
+        core.close_calls();
         steps.grpc.cancel();
         ended.clone().await;
     };
@@ -106,7 +106,7 @@ pub(crate) async fn leave(
         () = orders.hurry.cancelled() => false,
     };
     if !left {
-        core.close_catalogs();
+        core.close_calls();
         steps.grpc.cancel();
         steps.impatient.cancel();
         if timeout(HURRY, ended).await.is_err() {
@@ -135,9 +135,9 @@ impl Core {
         self.unready.is_cancelled() || self.is_draining()
     }
 
-    /// Catalogue calls, which no child ends by itself, end now.
-    fn close_catalogs(&self) {
-        self.catalogs_closed.cancel();
+    /// Catalogue calls and beats, which no other side ends by itself, end now.
+    fn close_calls(&self) {
+        self.calls_closed.cancel();
     }
 
     /// Subscriptions of children.

@@ -74,7 +74,14 @@ pub(crate) async fn listen(
             ..Default::default()
         })),
     };
-    let shutdown = core.shutdown.clone();
+    // A root on its way out ends the call: a content server would never.
+    let (shutdown, closed) = (core.shutdown.clone(), core.calls_closed.clone());
+    let over = async move {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = closed.cancelled() => {}
+        }
+    };
     let echoes = stream::unfold(Some((core, beats, source)), move |state| async move {
         let (core, mut beats, source) = state?;
         match beats.next().await? {
@@ -88,7 +95,7 @@ pub(crate) async fn listen(
     Ok(Box::pin(
         stream::iter([Ok(welcome)])
             .chain(echoes)
-            .take_until(shutdown.cancelled_owned()),
+            .take_until(Box::pin(over)),
     ))
 }
 

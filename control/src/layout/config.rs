@@ -67,7 +67,8 @@ impl<'a> Configs<'a> {
     }
 
     /// Whom a relay measures: its parents, then members of the tiers above from a place of its own, so
-    /// that every link between two tiers is known to somebody.
+    /// that every link between two tiers is known to somebody; and its next siblings, who take it in
+    /// when nobody above lives.
     fn candidates(&self, name: &str) -> Vec<v1::Peer> {
         let tiers = &self.topology.tiers;
         let Some(own) = tiers
@@ -89,8 +90,16 @@ impl<'a> Configs<'a> {
                 }
             }
         }
+        let beside: Vec<String> = match own {
+            0 => Vec::new(),
+            _ => tiers[own].members().collect(),
+        };
+        let place = beside.iter().position(|member| member == name).unwrap_or(0);
+        let (before, after) = beside.split_at(place);
+        let next = after.iter().skip(1).chain(before).take(SIBLINGS);
         chosen
             .into_iter()
+            .chain(next)
             .map(|peer| self.peer(name, peer))
             .collect()
     }
@@ -162,6 +171,9 @@ fn content(content: &Content) -> v1::Content {
 
 /// Measured by each relay: what its parents and their stand-ins need, at less than a kilobyte a second.
 const CANDIDATES: usize = 8;
+
+/// The last resort of an orphan: one may be an orphan as well.
+const SIBLINGS: usize = 2;
 
 /// Of the configuration a member boots with; what the control plane sends later is higher.
 const GENERATION: u64 = 1;

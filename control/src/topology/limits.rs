@@ -48,6 +48,10 @@ pub struct Limits {
     /// A lost relay that nobody says is feeding them is planned around after this much longer: a
     /// process that was killed is back by then, and its children sit on their backups meanwhile.
     pub planned_around: Duration,
+    /// A control plane that starts moves nobody whose parent serves for this long after it has
+    /// heard enough to plan: what it believes of links takes that long to be what the one before
+    /// it believed.
+    pub settling: Duration,
 }
 
 impl Default for Limits {
@@ -71,6 +75,7 @@ impl Default for Limits {
             reconnect: Duration::from_secs(2),
             startup: Duration::from_secs(30),
             planned_around: Duration::from_secs(10),
+            settling: Duration::from_secs(45),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Plans from reports: what each member is told, and how gently that changes.
 //!
-//! Everyone begins with the parents it reports, else with those of its static configuration, so a
-//! control plane that starts anew moves nobody. From then on the planner is asked again when what
+//! Everyone begins with the parents it reports, else with those of its static configuration, and who
+//! is fed stays there until the control plane has heard for a while and the world then changes: one
+//! that starts anew moves nobody. From then on the planner is asked again when what
 //! members report has changed: it is given where everyone *is*, and its answer is approached in
 //! rounds. A round moves few relays that work where they are ([`most_moves`]); orphans have moved
 //! already and are only told that it is well. The next round waits until this one is carried out.
@@ -59,6 +60,8 @@ pub(super) struct Planning {
     rounds: u64,
     moves: u64,
     problem: Option<String>,
+    /// Members were told that it is well where they are; where they belong comes next.
+    again: bool,
 }
 
 #[derive(Debug)]
@@ -189,6 +192,12 @@ impl Planning {
         peers.map(|peer| peer.name.clone()).collect()
     }
 
+    /// The parent that a member was told to take first.
+    fn first(&self, member: &str) -> Option<&str> {
+        let first = self.told.get(member)?.config.parents.first()?;
+        Some(first.name.as_str())
+    }
+
     pub(super) fn progress(&self) -> Progress {
         Progress {
             version: self.version,
@@ -233,10 +242,12 @@ impl Planning {
     }
 
     /// Plans anew if it is time and something changed; whether anybody is to be told something.
+    /// While it is `settling`, nobody is moved whose parent serves.
     pub(super) fn tick(
         &mut self,
         seen: &BTreeMap<String, Seen>,
         links: &[planner::Link],
+        settling: bool,
         at: Duration,
     ) -> bool {
         let Some(homes) = self.homes(seen) else {
@@ -250,15 +261,20 @@ impl Planning {
         let Some(outlook) = self.look(seen, links) else {
             return false;
         };
-        if self.outlook.as_ref() == Some(&outlook) {
+        if self.outlook.as_ref() == Some(&outlook) && !self.again {
             return false;
         }
+        self.again = false;
         self.next = at + PACE;
         let target = self.target(&outlook);
         let changed = match target {
             Ok(target) => {
                 self.problem = None;
-                self.approach(&target, &outlook, seen, at)
+                let most = match settling {
+                    true => 0,
+                    false => most_moves(outlook.homes.len()),
+                };
+                self.approach(&target, &outlook, seen, most, at)
             }
             Err(error) => {
                 self.problem = Some(error.to_string());
@@ -425,12 +441,13 @@ impl Planning {
         }
     }
 
-    /// One round towards `target`.
+    /// One round towards `target`, of at most so many moves of those who could stay.
     fn approach(
         &mut self,
         target: &planner::Plan,
         outlook: &Outlook,
         seen: &BTreeMap<String, Seen>,
+        most: usize,
         at: Duration,
     ) -> bool {
         let serves = |name: &str| seen.get(name).is_none_or(|seen| seen.serves);
@@ -445,7 +462,7 @@ impl Planning {
             .iter()
             .map(|relay| (relay.name.as_str(), relay.fan_out))
             .collect();
-        let moves: Vec<Move<'_>> = target
+        let wanted: Vec<Move<'_>> = target
             .homes
             .iter()
             .filter_map(|(relay, home)| {
@@ -458,8 +475,21 @@ impl Planning {
                 })
             })
             .collect();
-        let chosen = steps::choose(&moves, load, &room, most_moves(outlook.homes.len()));
-        let calm = moves.iter().filter(|m| !m.urgent).count();
+        let over = load
+            .iter()
+            .filter(|(name, load)| room.get(*name) < Some(*load));
+        let over: Vec<&str> = over.map(|(name, _)| *name).collect();
+        // Who repaired by itself is told first that it is well: a member moves for a new first
+        // parent, and a plan that crosses a repair on its way must not undo it.
+        let known = |m: &&Move<'_>| m.urgent || self.first(m.relay) == Some(m.from);
+        let moves: Vec<Move<'_>> = wanted.iter().filter(known).copied().collect();
+        let chosen = steps::choose(&moves, load, &room, most);
+        let again = match most {
+            // What a control plane finds it leaves alone, but for members that feed too many.
+            0 => over.iter().any(|name| serves(name)),
+            _ => moves.len() < wanted.len(),
+        };
+        let calm = wanted.iter().filter(|m| !m.urgent).count();
         let made = chosen.values().filter(|m| !m.urgent).count();
         self.waiting = calm - made;
 
@@ -496,6 +526,7 @@ impl Planning {
                 movers.push((relay.to_owned(), first.to_owned(), self.version));
             }
         }
+        self.again = again;
         self.rounds += u64::from(changed);
         self.moves += made as u64;
         self.round = (!movers.is_empty()).then_some(Round {

@@ -12,13 +12,16 @@ use super::{State, Topology};
 impl Topology {
     /// Plans anew if it is time; whether anybody is to be told something.
     pub(super) fn replan(&mut self, waited: Duration, at: Duration) -> bool {
-        self.informed |= waited >= self.limits.startup || self.is_complete();
-        if !self.informed {
-            return false;
+        if self.informed.is_none() && (waited >= self.limits.startup || self.is_complete()) {
+            self.informed = Some(at);
         }
+        let Some(since) = self.informed else {
+            return false;
+        };
+        let settling = at.saturating_sub(since) < self.limits.settling;
         let seen = self.seen(at);
         let links = self.links.believed(at);
-        self.planning.tick(&seen, &links, at)
+        self.planning.tick(&seen, &links, settling, at)
     }
 
     /// Whether everyone that stands in the tree has reported.

@@ -7,17 +7,15 @@ use crate::clock::Instant;
 use crate::upstream::Cause;
 
 impl Core {
-    /// Grows whenever a configuration brings another ranking of parents.
+    /// Grows whenever a configuration names another first parent. One that ranks the others anew
+    /// moves nobody: it may have crossed a repair on its way.
     pub(crate) fn plan_number(&self) -> u64 {
         *lock(&self.plan)
     }
 
     pub(super) fn note_plan(&self, old: &v1::Config, new: &v1::Config) {
-        let names = |config: &v1::Config| {
-            let names = config.parents.iter().map(|peer| peer.name.clone());
-            names.collect::<Vec<_>>()
-        };
-        if names(old) != names(new) {
+        let first = |config: &v1::Config| config.parents.first().map(|peer| peer.name.clone());
+        if first(old) != first(new) {
             *lock(&self.plan) += 1;
         }
     }
@@ -52,8 +50,8 @@ impl Core {
     }
 
     /// Who takes this member in when every parent of the plan has failed: the roots, then members
-    /// that might have been its parents. Each orphan has an order of its own, so that they spread;
-    /// paths guard against circles.
+    /// that might have been its parents, then siblings. Each orphan has an order of its own, so that
+    /// they spread; paths guard against circles.
     pub(crate) fn fallbacks(&self) -> Vec<v1::Peer> {
         if self.options.role == Role::Root {
             return Vec::new();
@@ -65,11 +63,14 @@ impl Core {
             peers.sort_by_cached_key(|peer| (carrier::weight(&peer.name, me), peer.name.clone()));
             peers
         };
+        let (siblings, above): (Vec<_>, Vec<_>) = config
+            .candidates
+            .iter()
+            .cloned()
+            .partition(|peer| tier(&peer.name) == tier(me));
         let mut fallbacks: Vec<v1::Peer> = Vec::new();
-        for peer in spread(&config.roots)
-            .into_iter()
-            .chain(spread(&config.candidates))
-        {
+        let all = [&config.roots, &above, &siblings];
+        for peer in all.into_iter().flat_map(|peers| spread(peers)) {
             let known = config.parents.iter().chain(&fallbacks);
             if peer.name != me && known.into_iter().all(|known| known.name != peer.name) {
                 fallbacks.push(peer);
@@ -77,4 +78,9 @@ impl Core {
         }
         fallbacks
     }
+}
+
+/// Of a slot such as `hall-2`.
+fn tier(slot: &str) -> &str {
+    slot.rsplit_once('-').map_or(slot, |(tier, _)| tier)
 }

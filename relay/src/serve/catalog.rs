@@ -49,7 +49,7 @@ impl Reader {
                 return Some(frame);
             }
             let shutdown = self.core.shutdown.clone();
-            let closed = self.core.catalogs_closed.clone();
+            let closed = self.core.calls_closed.clone();
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return None,

@@ -87,6 +87,10 @@ async fn who_failed_over_stays_until_a_plan_says_otherwise() {
     pass(SECONDS(60)).await;
     assert_eq!(overlay.parent("edge-0"), "mid-1");
     assert_eq!(switches(&overlay, "edge-0").len(), 1);
+    plan(&overlay, "edge-0", &["mid-0", "mid-2", "mid-1"]); // told before the repair was heard of
+    pass(SECONDS(20)).await;
+    assert_eq!(overlay.parent("edge-0"), "mid-1");
+    plan(&overlay, "edge-0", &["mid-1", "mid-0"]); // it is well there
     plan(&overlay, "edge-0", &["mid-0", "mid-2"]);
     pass(SECONDS(3)).await;
     assert_eq!(overlay.parent("edge-0"), "mid-0");
@@ -105,6 +109,7 @@ async fn a_planned_parent_that_failed_lately_is_waited_for() {
     overlay.kill("mid-0");
     pass(SECONDS(1)).await;
     overlay.boot("mid-0");
+    plan(&overlay, "edge-0", &["mid-1", "mid-0"]);
     plan(&overlay, "edge-0", &["mid-0", "mid-2"]);
     pass(Duration::from_millis(8900)).await;
     assert_eq!(overlay.parent("edge-0"), "mid-1");
