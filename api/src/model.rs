@@ -1,5 +1,7 @@
 //! What the manifests mean: resolved values with units. Code after validation sees only this.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
 /// A StreamTopology, resolved.
@@ -17,7 +19,58 @@ pub struct Topology {
     pub tiers: Vec<Tier>,
     /// Most viewer sessions per edge; `None` means no limit.
     pub max_sessions: Option<u32>,
+    /// Who may be connected to whom, by slot and both ways; `None` = everybody (strategy Automatic).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neighbors: Option<BTreeMap<String, BTreeSet<String>>>,
+    /// The network below, where the manifest tells of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub underlay: Option<Underlay>,
 }
+
+/// The network below the overlay.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Underlay {
+    /// In manifest order, names unique.
+    pub nodes: Vec<Node>,
+    /// Between them, in manifest order.
+    pub links: Vec<UnderlayLink>,
+}
+
+/// One node of the network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: NodeKind,
+    /// Where it is drawn: pixels from the left, from the top.
+    pub position: Option<(u32, u32)>,
+    /// Region it lies in.
+    pub region: Option<String>,
+    /// Slot, ContentServer or `control` that runs here.
+    pub member: Option<String>,
+    /// Streams that viewers here watch.
+    pub watches: Vec<String>,
+}
+
+/// A link between two nodes; its properties hold in both directions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnderlayLink {
+    /// Names of the nodes at its ends.
+    pub ends: (String, String),
+    /// Rate in bit/s; `None` = not limited.
+    pub bandwidth_bps: Option<u64>,
+    /// One-way delay in microseconds.
+    pub delay_us: u64,
+    /// Variation of the delay in microseconds.
+    pub jitter_us: u64,
+    /// Packets lost of a hundred thousand.
+    pub loss_per_100k: u32,
+    /// Queue in bytes; `None` = as the testbed has it.
+    pub buffer_bytes: Option<u64>,
+}
+
+pub use crate::stream_topology::NodeKind;
 
 /// How streams are cut, in integer units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

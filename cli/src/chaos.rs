@@ -71,6 +71,10 @@ struct Run {
     /// How often to run each scenario
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     repeat: u32,
+    /// Hurt one overlay again and again, scenarios in turns and --repeat rounds of them, with the same
+    /// viewers throughout; only faults that come and go
+    #[arg(long)]
+    series: bool,
     /// Seed of moments and of churn [default: a new one, printed]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
@@ -109,6 +113,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 impl Run {
     async fn run(self) -> anyhow::Result<ExitCode> {
         let scenarios = chosen(&self.names)?;
+        let lasting = |one: &&&Scenario| !matches!(one.plot, scenarios::Plot::Hurt(_));
+        if let Some(one) = scenarios.iter().find(lasting).filter(|_| self.series) {
+            return Err(Refusal::one(format!(
+                "{} cannot be played in a series; faults that come and go are accepted",
+                one.name
+            )));
+        }
         if let Some(out) = &self.out {
             std::fs::create_dir_all(out).with_context(|| format!("cannot make {out:?}"))?;
         }
@@ -117,6 +128,25 @@ impl Run {
         let mut signals = Signals::new().context("cannot catch signals")?;
         let mut conductor = Conductor::new(self.settings(seed))?;
         let mut passed = true;
+        let mut tell = |report: report::Report| {
+            passed &= report.verdict != Verdict::Fail;
+            let text = if self.json {
+                serde_json::to_string(&report)? + "\n"
+            } else {
+                report.to_string()
+            };
+            commands::print(&text)
+        };
+        if self.series {
+            let played = conductor.play_series(&scenarios, self.repeat, &mut tell);
+            let ended = tokio::select! {
+                ended = played => ended,
+                () = signals.next() => Err(anyhow::anyhow!("interrupted")),
+            };
+            conductor.close().await?;
+            ended?;
+            return Ok(code(passed));
+        }
         for scenario in scenarios {
             for _ in 0..self.repeat {
                 let report = {
@@ -131,22 +161,11 @@ impl Run {
                     conductor.close().await?;
                     return Ok(ExitCode::FAILURE);
                 };
-                let report = report?;
-                passed &= report.verdict != Verdict::Fail;
-                let text = if self.json {
-                    serde_json::to_string(&report)? + "\n"
-                } else {
-                    report.to_string()
-                };
-                commands::print(&text)?;
+                tell(report?)?;
             }
         }
         conductor.close().await?;
-        Ok(if passed {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        })
+        Ok(code(passed))
     }
 
     fn settings(&self, seed: u64) -> conduct::Settings {
@@ -159,6 +178,14 @@ impl Run {
             seed,
             leaves: if self.quick { QUICK_LEAVES } else { LEAVES },
         }
+    }
+}
+
+fn code(passed: bool) -> ExitCode {
+    if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 

@@ -7,6 +7,7 @@
 mod config;
 mod fallback;
 mod parents;
+mod underlay;
 
 use std::collections::BTreeMap;
 

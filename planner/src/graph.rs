@@ -1,6 +1,6 @@
 //! The input as indices: relays sorted by tier and name, so the order of the input is forgotten here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use crate::cost::{self, Cost, PRIOR_OTHER_ZONE, PRIOR_SAME_HOST, PRIOR_SAME_ZONE, TIER_SKIP};
@@ -29,6 +29,10 @@ pub(crate) struct Graph {
     hosts: Vec<Vec<Id>>,
     /// Known links of each relay, sorted by the other end; `None` is down.
     links: Vec<Vec<(Id, Option<Cost>)>>,
+    /// Of those, the ones that nobody measured: (relay, other).
+    assumed: HashSet<(Id, Id)>,
+    /// Only known links exist.
+    closed: bool,
 }
 
 impl Graph {
@@ -79,6 +83,8 @@ impl Graph {
             zones: Vec::new(),
             hosts: vec![Vec::new(); host_ids.next as usize],
             links: vec![Vec::new(); names.len()],
+            assumed: HashSet::new(),
+            closed: input.rules.closed,
             names,
             ids,
         };
@@ -124,6 +130,9 @@ impl Graph {
                 });
             }
             let cost = cost::measured(link.rtt_us, link.loss_permille);
+            if link.assumed {
+                self.assumed.extend([(to, from), (from, to)]);
+            }
             known[to as usize].push((from, true, cost));
             known[from as usize].push((to, false, cost));
         }
@@ -221,12 +230,13 @@ impl Graph {
         !links.is_empty() && links.binary_search_by_key(&other, |(id, _)| *id).is_ok()
     }
 
-    /// Cost for `relay` of having `parent`; `None` when the link is down.
+    /// Cost for `relay` of having `parent`; `None` when the link is down, or may not be.
     pub(crate) fn cost(&self, relay: Id, parent: Id) -> Option<Cost> {
         let skipped = self.skipped_tiers(relay, parent);
         let links = self.links(relay);
         let link = match links.binary_search_by_key(&parent, |(id, _)| *id) {
             Ok(index) => links[index].1?,
+            Err(_) if self.closed && self.tier(relay).max(self.tier(parent)) > 0 => return None,
             Err(_) if self.host(relay) == self.host(parent) => PRIOR_SAME_HOST,
             Err(_) if self.zone(relay) == self.zone(parent) => PRIOR_SAME_ZONE,
             Err(_) => PRIOR_OTHER_ZONE,
@@ -242,7 +252,7 @@ impl Graph {
     /// What [`Self::cost`] is made of.
     pub(crate) fn basis(&self, relay: Id, parent: Id) -> Basis {
         Basis {
-            measured: self.is_known(relay, parent),
+            measured: self.is_known(relay, parent) && !self.assumed.contains(&(relay, parent)),
             skipped_tiers: self.skipped_tiers(relay, parent),
         }
     }

@@ -53,6 +53,9 @@ pub struct Link {
     /// Lost share in permille; 1000 means unreachable.
     #[serde(default)]
     pub loss_permille: u16,
+    /// Taken from a description of the network, not measured.
+    #[serde(default)]
+    pub assumed: bool,
 }
 
 /// One stream.
@@ -92,6 +95,8 @@ pub struct Rules {
     pub backups: usize,
     /// Whether members of a tier share out their children: who joins or returns is given some. Less than double is even.
     pub balance: bool,
+    /// Whether only links of the input exist; those between roots always do.
+    pub closed: bool,
 }
 
 impl Default for Rules {
@@ -103,6 +108,7 @@ impl Default for Rules {
             minimum_gain_us: 500,
             backups: 2,
             balance: false,
+            closed: false,
         }
     }
 }

@@ -93,6 +93,7 @@ mod tests {
             to: "b".to_owned(),
             rtt_us: 1,
             loss_permille: 0,
+            assumed: false,
         };
         let mut input = Input {
             relays: vec![relay("a", 0), relay("b", 1)],

@@ -352,3 +352,38 @@ fn one_change_among_ten_thousand_relays_moves_few() {
     let third = plan(&input, Some(&second)).unwrap();
     assert_eq!(third.moved_since(&second), 0);
 }
+
+/// Only listed links exist: nobody is given another parent or backup, and who has none is named.
+#[test]
+fn where_only_listed_links_exist_no_other_is_planned() {
+    let mut input = Input {
+        relays: vec![
+            relay("root-0", 0, "", "", 4),
+            relay("root-1", 0, "", "", 4),
+            relay("hall-0", 1, "", "", 4),
+            relay("hall-1", 1, "", "", 4),
+            relay("edge-0", 2, "", "", 0),
+            relay("edge-1", 2, "", "", 0),
+        ],
+        links: vec![
+            link("root-0", "hall-0", 9_000, 0),
+            link("root-1", "hall-1", 9_000, 0),
+            link("hall-0", "edge-0", 9_000, 0),
+            link("hall-1", "edge-1", 9_000, 0),
+            link("root-1", "edge-1", 9_000, 0),
+        ],
+        ..Input::default()
+    };
+    input.rules.closed = true;
+    let plan = plan(&input, None).unwrap();
+    let ranked = |relay: &str| -> Vec<String> {
+        let names = plan.ranked_parents(relay);
+        names.into_iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(ranked("edge-0"), ["hall-0"]);
+    assert_eq!(ranked("edge-1"), ["hall-1", "root-1"]);
+    assert_eq!(ranked("hall-1"), ["root-1"]);
+    input.links.retain(|link| link.to != "edge-0");
+    let error = banyan_planner::plan(&input, None).unwrap_err().to_string();
+    assert!(error.contains("edge-0"), "{error}");
+}

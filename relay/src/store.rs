@@ -231,18 +231,18 @@ impl Store {
 
     /// The first chunk received opens the segment behind an adopted position: that one was the last
     /// of its own, which is therefore whole, and listed as the parent told.
-    fn begin_after_adopted(&mut self, head: &v1::ChunkHead) {
-        let listed = self.listed_head.take();
+    fn begin_after_adopted(&mut self, head: &v1::ChunkHead, listed: Option<&v1::SegmentInfo>) {
         let Some(tip) = &self.tip else { return };
         let at = tip.at;
         if tip.received || head.part != 0 || head.number != at.number + 1 {
             return;
         }
         self.began_after = Some(at);
-        if let Some(mut info) = listed
+        if let Some(info) = listed
             && info.number == at.number
             && info.part_durations.len() == at.part as usize + 1
         {
+            let mut info = info.clone();
             if info.run.is_empty() {
                 info.run.clone_from(&tip.run);
             }
@@ -291,7 +291,8 @@ impl Store {
         if let Some(offset) = self.offset(&head.run, head.discontinuity_sequence) {
             self.discontinuity_offset = offset;
         }
-        self.begin_after_adopted(&head);
+        let listed = self.listed_head.take();
+        self.begin_after_adopted(&head, listed.as_ref());
         self.adopted_sequence = None;
         self.boundary = false;
         head.discontinuity_sequence += self.discontinuity_offset;
@@ -311,7 +312,7 @@ impl Store {
         let entry = self
             .index
             .entry(head.number)
-            .or_insert_with(|| Entry::opened(&head));
+            .or_insert_with(|| Entry::entered(&head, listed.as_ref()));
         entry.extend(&head);
         if !self.ring.contains_key(&head.number) {
             self.stamps.push_back((stamp, head.number));

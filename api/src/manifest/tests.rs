@@ -214,11 +214,6 @@ fn every_unsupported_choice_is_refused() {
             "  topology: grove\n  workload: {sidecar: {mediaVolume: m, podTemplate: {spec: {any: [1]}}}}",
             "spec.workload.sidecar",
         ),
-        (
-            "  edge: {replicas: 5}",
-            "  edge: {replicas: 5}\n  overlay: {strategy: Neighbors, neighbors: [{member: edge-0, peers: [metro-3, faro]}]}",
-            "spec.overlay.strategy",
-        ),
     ] {
         let validated = load(&[("m.yaml", &GOOD.replace(from, to))])
             .map_err(|p| sentences(&p))

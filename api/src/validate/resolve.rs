@@ -1,17 +1,18 @@
 //! Checked objects to the values the rest of the code sees.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::across::problem;
 use super::{Place, namespace, unsupported};
 use crate::content_server::{self, ContentServer};
 use crate::manifest::{Kind, Located, Manifests, Problem, Unsupported, Validated};
 use crate::model::{
-    Content, Packaging, Rendition, Selection, Server, Source, Tier, TierKind, Topology, Weights,
+    Content, Node, Packaging, Rendition, Selection, Server, Source, Tier, TierKind, Topology,
+    Underlay, UnderlayLink, Weights,
 };
 use crate::names::{EDGE, ROOT};
-use crate::quantity::{QuantityError, TimeSpan};
-use crate::stream_topology::{StreamTopology, StreamTopologySpec};
+use crate::quantity::{BitRate, ByteSize, LinkDelay, Percentage, QuantityError, TimeSpan};
+use crate::stream_topology::{self, Overlay, OverlayStrategy, StreamTopology, StreamTopologySpec};
 
 /// Resolves objects that passed every check. Problems here mean that a check let a value through.
 pub(crate) fn resolve(manifests: &Manifests) -> Result<Validated, Vec<Problem>> {
@@ -143,7 +144,69 @@ pub(super) fn topology(resource: &StreamTopology, name: &str) -> Result<Topology
         },
         tiers: tiers(spec),
         max_sessions: spec.edge.max_sessions.map(unsigned),
+        neighbors: neighbors(&spec.overlay),
+        underlay: spec.underlay.as_ref().map(underlay).transpose()?,
     })
+}
+
+/// Listed from either side, it holds from both.
+fn neighbors(overlay: &Overlay) -> Option<BTreeMap<String, BTreeSet<String>>> {
+    if overlay.strategy != OverlayStrategy::Neighbors {
+        return None;
+    }
+    let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for entry in &overlay.neighbors {
+        for peer in &entry.peers {
+            for (one, other) in [(&entry.member, peer), (peer, &entry.member)] {
+                all.entry(one.clone()).or_default().insert(other.clone());
+            }
+        }
+    }
+    Some(all)
+}
+
+fn underlay(underlay: &stream_topology::Underlay) -> Result<Underlay, QuantityError> {
+    let links = underlay.links.iter().filter_map(|link| {
+        let [one, other] = link.ends.as_slice() else {
+            return None;
+        };
+        Some((link, (one.clone(), other.clone())))
+    });
+    let micros = |delay: &Option<LinkDelay>| delay.as_ref().map_or(Ok(0), LinkDelay::micros);
+    Ok(Underlay {
+        nodes: underlay.nodes.iter().map(node).collect(),
+        links: links
+            .map(|(link, ends)| {
+                Ok(UnderlayLink {
+                    ends,
+                    bandwidth_bps: link
+                        .bandwidth
+                        .as_ref()
+                        .map(BitRate::bits_per_second)
+                        .transpose()?,
+                    delay_us: micros(&link.delay)?,
+                    jitter_us: micros(&link.jitter)?,
+                    loss_per_100k: link
+                        .loss
+                        .as_ref()
+                        .map_or(Ok(0), Percentage::per_hundred_thousand)?,
+                    buffer_bytes: link.buffer.as_ref().map(ByteSize::bytes).transpose()?,
+                })
+            })
+            .collect::<Result<_, QuantityError>>()?,
+    })
+}
+
+fn node(node: &stream_topology::UnderlayNode) -> Node {
+    let position = node.position.as_ref();
+    Node {
+        name: node.name.clone(),
+        kind: node.kind,
+        position: position.map(|at| (unsigned(at.x), unsigned(at.y))),
+        region: node.region.clone(),
+        member: node.member.clone(),
+        watches: node.watches.clone(),
+    }
 }
 
 fn tiers(spec: &StreamTopologySpec) -> Vec<Tier> {

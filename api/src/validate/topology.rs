@@ -3,8 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::manifest::structure::Finding;
-use crate::names::{CONTROL, EDGE, ROOT, parse_slot};
-use crate::stream_topology::{NodeKind, StreamTopology, StreamTopologySpec, Underlay};
+use crate::names::{CONTROL, EDGE, ROOT, parse_slot, slot};
+use crate::stream_topology::{
+    NodeKind, OverlayStrategy, StreamTopology, StreamTopologySpec, Underlay,
+};
 
 /// Checks one topology by itself.
 pub(crate) fn stream_topology(topology: &StreamTopology) -> Vec<Finding> {
@@ -104,7 +106,48 @@ fn neighbors(spec: &StreamTopologySpec) -> Vec<Finding> {
             }
         }
     }
+    if findings.is_empty() && spec.overlay.strategy == OverlayStrategy::Neighbors {
+        findings.extend(alone(spec));
+    }
     findings
+}
+
+/// Relays that no listed pair connects to a higher tier.
+fn alone(spec: &StreamTopologySpec) -> Vec<Finding> {
+    let tiers: Vec<&str> = std::iter::once(ROOT)
+        .chain(spec.relays.iter().map(|tier| tier.name.as_str()))
+        .chain(std::iter::once(EDGE))
+        .collect();
+    let rank = |slot: &str| {
+        let (tier, _) = parse_slot(slot)?;
+        tiers.iter().position(|name| *name == tier)
+    };
+    let mut placed: HashSet<&str> = HashSet::new();
+    for entry in &spec.overlay.neighbors {
+        for peer in &entry.peers {
+            match (rank(&entry.member), rank(peer)) {
+                (Some(one), Some(other)) if one < other => placed.insert(peer),
+                (Some(one), Some(other)) if one > other => placed.insert(&entry.member),
+                _ => false,
+            };
+        }
+    }
+    let below = tiers.iter().enumerate().skip(1);
+    let slots = below.flat_map(|(rank, tier)| {
+        let size = tier_size(spec, tier).unwrap_or(0).max(0) as u32;
+        (0..size).map(move |index| (rank, slot(tier, index)))
+    });
+    slots
+        .filter(|(_, slot)| !placed.contains(slot.as_str()))
+        .take(MOST_ALONE)
+        .map(|(rank, slot)| {
+            let above = tiers[..rank].join(" or ");
+            Finding::new(
+                "spec.overlay.neighbors".to_owned(),
+                format!("leaves \"{slot}\" without a parent; accepted is a pair of it and a slot of tier {above}"),
+            )
+        })
+        .collect()
 }
 
 fn underlay(spec: &StreamTopologySpec, underlay: &Underlay) -> Vec<Finding> {
@@ -154,6 +197,56 @@ fn underlay(spec: &StreamTopologySpec, underlay: &Underlay) -> Vec<Finding> {
                 format!("is \"{name}\"; accepted are names in spec.underlay.nodes"),
             ));
         }
+        if let [one, other] = link.ends.as_slice()
+            && one == other
+        {
+            let message = format!("is \"{one}\" twice; accepted are two nodes");
+            findings.push(Finding::new(
+                format!("spec.underlay.links[{index}].ends"),
+                message,
+            ));
+        }
+    }
+    if findings.is_empty() {
+        findings.extend(apart(underlay));
     }
     findings
 }
+
+/// Members that no way leads to from the first one.
+fn apart(underlay: &Underlay) -> Vec<Finding> {
+    let mut ways: HashMap<&str, Vec<&str>> = HashMap::new();
+    for link in &underlay.links {
+        if let [one, other] = link.ends.as_slice() {
+            ways.entry(one).or_default().push(other);
+            ways.entry(other).or_default().push(one);
+        }
+    }
+    let nodes = || underlay.nodes.iter().enumerate();
+    let mut members =
+        nodes().filter_map(|(index, node)| Some((index, node, node.member.as_ref()?)));
+    let Some((_, first, first_member)) = members.next() else {
+        return Vec::new();
+    };
+    let mut reached = HashSet::from([first.name.as_str()]);
+    let mut next = vec![first.name.as_str()];
+    while let Some(at) = next.pop() {
+        let ways = ways.get(at).into_iter().flatten();
+        next.extend(ways.filter(|node| reached.insert(node)));
+    }
+    members
+        .filter(|(_, node, _)| !reached.contains(node.name.as_str()))
+        .map(|(index, node, member)| {
+            Finding::new(
+                format!("spec.underlay.nodes[{index}].member"),
+                format!(
+                    "is \"{member}\" on node \"{}\", to which no link leads from \"{first_member}\" on \"{}\"; accepted are members that reach each other",
+                    node.name, first.name
+                ),
+            )
+        })
+        .collect()
+}
+
+/// More sentences of one kind help nobody.
+const MOST_ALONE: usize = 8;

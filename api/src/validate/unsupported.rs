@@ -5,7 +5,7 @@
 
 use crate::content_server::{ContentServerSpec, FileMode};
 use crate::manifest::Effect;
-use crate::stream_topology::{OverlayStrategy, StreamTopologySpec};
+use crate::stream_topology::StreamTopologySpec;
 use crate::validate::Place;
 
 /// A field, what is said of it, and what it means for a run.
@@ -82,12 +82,6 @@ pub(super) fn of_server(spec: &ContentServerSpec, place: Place) -> Vec<Remark> {
 
 pub(super) fn of_topology(spec: &StreamTopologySpec, place: Place) -> Vec<Remark> {
     let mut remarks = Vec::new();
-    if spec.overlay.strategy == OverlayStrategy::Neighbors {
-        remarks.push(later(
-            "spec.overlay.strategy",
-            "Neighbors is asked for; supported is Automatic",
-        ));
-    }
     if place == Place::Cluster {
         return remarks;
     }
@@ -141,7 +135,7 @@ pub(super) fn of_topology(spec: &StreamTopologySpec, place: Place) -> Vec<Remark
         (
             "spec.underlay",
             spec.underlay.is_some(),
-            "processes share one machine",
+            "processes share one machine; it only ranks parents",
         ),
         (
             "spec.upgradePolicy",

@@ -12,6 +12,7 @@ use rustix::process::Signal;
 use tokio::time::Instant;
 
 mod scene;
+mod series;
 
 use scene::Scene;
 
@@ -24,7 +25,7 @@ use super::overlay::{Overlay, Setup};
 use super::picture::Picture;
 use super::records::Records;
 use super::report::{Report, Verdict, Viewers};
-use super::scenarios::{Plot, Scenario, Stage};
+use super::scenarios::{Plot, Scenario, Stage, Target};
 use super::viewers::Viewer;
 use crate::exit::Refusal;
 use crate::scenario::{self, Scenario as Manifest};
@@ -54,6 +55,13 @@ pub(crate) struct Conductor {
     running: Option<Running>,
     /// Holds the built-in manifest.
     _work: tempfile::TempDir,
+}
+
+/// What a scene borrows beside its overlay.
+struct Chance<'a> {
+    random: &'a mut StdRng,
+    secret: &'a str,
+    seed: u64,
 }
 
 /// An overlay and what it has written so far.
@@ -117,31 +125,11 @@ impl Conductor {
             let seed = self.settings.seed;
             return Ok(Report::without(scenario.name, seed, Verdict::Skip, reason));
         }
-        if self.running.as_ref().is_none_or(|one| one.stage != stage) {
-            self.close().await?;
-            self.running = Some(self.start(stage).await?);
-        }
         self.turn += 1;
-        let running = self.running.as_mut().context("an overlay must run")?;
-        let played = Scene {
-            running,
-            cast: &self.cast,
-            stream: &self.stream,
-            segment_ms: self.segment_ms,
-            viewers: Vec::new(),
-            since_ms: 0,
-            faults: Vec::new(),
-            undone_ms: None,
-            late: Vec::new(),
-        }
-        .play(
-            scenario,
-            &mut self.random,
-            self.settings.leaves,
-            &self.secret,
-        )
-        .await;
-        let (mut report, picture) = played?;
+        let leaves = self.settings.leaves;
+        let (scene, chance) = self.scene(stage).await?;
+        let played = scene.play(scenario, chance.random, leaves, chance.secret);
+        let (mut report, picture) = played.await?;
         tracing::info!(scenario = scenario.name, "measured");
         report.seed = self.settings.seed;
         report.turn = self.turn;
@@ -154,6 +142,33 @@ impl Conductor {
             write(&out.join(format!("{name}.json")), &text)?;
         }
         Ok(report)
+    }
+
+    /// The overlay of a stage, with nobody watching yet.
+    async fn scene(&mut self, stage: Stage) -> anyhow::Result<(Scene<'_>, Chance<'_>)> {
+        if self.running.as_ref().is_none_or(|one| one.stage != stage) {
+            self.close().await?;
+            self.running = Some(self.start(stage).await?);
+        }
+        let running = self.running.as_mut().context("an overlay must run")?;
+        let scene = Scene {
+            running,
+            cast: &self.cast,
+            stream: &self.stream,
+            segment_ms: self.segment_ms,
+            viewers: Vec::new(),
+            since_ms: 0,
+            faults: Vec::new(),
+            undone_ms: None,
+            late: Vec::new(),
+            settle: AFTER,
+        };
+        let chance = Chance {
+            random: &mut self.random,
+            secret: &self.secret,
+            seed: self.settings.seed,
+        };
+        Ok((scene, chance))
     }
 
     /// Ends the overlay, keeping its records where --out says.

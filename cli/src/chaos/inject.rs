@@ -1,6 +1,6 @@
 //! Finds whom a scenario means, hurts them, and undoes it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, bail};
 use banyan_api::model::{Server, TierKind, Topology};
@@ -59,6 +59,7 @@ impl Cast {
         target: Target,
         records: &Records,
         stream: &str,
+        sources: &BTreeMap<String, String>,
     ) -> anyhow::Result<(String, Option<String>)> {
         let fed = |to: &[String], from: &[String]| {
             let rows = records.arrivals.iter().rev();
@@ -71,7 +72,13 @@ impl Cast {
         match target {
             Target::Control => Ok((names::CONTROL.to_owned(), None)),
             Target::Edge => {
-                let edge = self.edges.first().context("there is no edge")?;
+                let now = records.arrivals.iter().map(|row| row.unix_ms).max();
+                let since = now.unwrap_or(0).saturating_sub(WATCHED_MS);
+                let rows = records.arrivals.iter();
+                let watched = rows
+                    .filter(|row| row.stream == stream && row.unix_ms >= since)
+                    .filter_map(|row| sources.get(&row.from));
+                let edge = watched.min().context("nobody watches at any edge")?;
                 Ok((edge.clone(), None))
             }
             Target::Relay => {
@@ -93,7 +100,7 @@ impl Cast {
     }
 }
 
-/// Hurts everyone named at one moment.
+/// Hurts everyone named at one moment. `sources` is how viewers name edges → edges.
 pub(crate) fn hurt(
     harms: &[(Harm, Target)],
     cast: &Cast,
@@ -101,10 +108,11 @@ pub(crate) fn hurt(
     detours: Option<&Detours>,
     records: &Records,
     stream: &str,
+    sources: &BTreeMap<String, String>,
 ) -> anyhow::Result<(Fault, Vec<Done>)> {
     let mut found = Vec::new();
     for (harm, target) in harms {
-        found.push((*harm, cast.find(*target, records, stream)?));
+        found.push((*harm, cast.find(*target, records, stream, sources)?));
     }
     let mut fault = Fault {
         unix_ms: unix_ms(),
@@ -197,4 +205,6 @@ pub(crate) fn unix_ms() -> u64 {
     banyan_control::clock::unix_ms()
 }
 
+/// A viewer fetches a segment at a time.
+const WATCHED_MS: u64 = 5_000;
 const RECENT_ROWS: usize = 2_000;

@@ -32,6 +32,8 @@ pub(crate) struct Question<'a> {
     pub(crate) stream: &'a str,
     pub(crate) since_ms: u64,
     pub(crate) faults: &'a [Fault],
+    /// The first fault that is asked about; those before it only excuse.
+    pub(crate) judged: usize,
     pub(crate) until_ms: u64,
     pub(crate) segment_ms: u64,
     /// Viewer's source as it names it → edge.
@@ -150,13 +152,23 @@ impl<'a> Question<'a> {
         }
     }
 
-    /// When a member forgot a track: it died, or nobody wanted it. One jump is due to each.
+    /// When a member forgot a track: it died, or nobody wanted it. One jump is due to each; and one to
+    /// its return, as who is asked to leave serves on for a while.
     fn breaks(&self, who: &str, track: &str) -> Vec<u64> {
+        let begins = |since: u64| {
+            let mut begins = self.events().filter(|event| {
+                event.member == who && event.name == "subscribed" && event.text("track") == track
+            });
+            begins.find(|event| event.unix_ms > since + ENDING_MS)
+        };
         let deaths = self
             .faults
             .iter()
             .filter(|fault| fault.deadly && fault.members.contains(who))
-            .map(|fault| fault.unix_ms);
+            .flat_map(|fault| {
+                let back = begins(fault.unix_ms).map(|event| event.unix_ms);
+                std::iter::once(fault.unix_ms).chain(back)
+            });
         let ends = self.events().filter(|event| {
             event.member == who && event.name == "unsubscribed" && event.text("track") == track
         });
@@ -174,7 +186,11 @@ impl<'a> Question<'a> {
     }
 
     fn judge_switches(&self, flows: &BTreeMap<Receiver<'a>, Vec<&Arrival>>, figures: &mut Figures) {
-        for event in self.events() {
+        let since = match self.judged {
+            0 => 0,
+            judged => self.faults.get(judged).map_or(0, |fault| fault.unix_ms),
+        };
+        for event in self.events().filter(|event| event.unix_ms >= since) {
             match event.name.as_str() {
                 VIEWER_SWITCHED => {
                     figures.viewer_switches += 1;
@@ -276,7 +292,7 @@ impl<'a> Question<'a> {
     }
 
     fn time(&self, flows: &BTreeMap<Receiver<'a>, Vec<&Arrival>>, figures: &mut Figures) {
-        for (index, fault) in self.faults.iter().enumerate() {
+        for (index, fault) in self.faults.iter().enumerate().skip(self.judged) {
             let next = self.faults.get(index + 1);
             let end = next.map_or(self.until_ms, |next| next.unix_ms);
             let detected = self.detected(fault, end);
@@ -345,6 +361,8 @@ impl<'a> Question<'a> {
 
 /// A returned member's links are as new for this long.
 const RECENT_MS: u64 = 15_000;
+/// Nobody who was asked to leave is back within this: lame duck and drain come first.
+const ENDING_MS: u64 = 1_000;
 /// No tree is deeper.
 const MAX_DEPTH: usize = 16;
 

@@ -64,10 +64,20 @@ impl Report {
         reason: String,
     ) -> Self {
         Self {
-            scenario,
             verdict,
             reasons: vec![reason],
             seed,
+            ..Self::of(scenario)
+        }
+    }
+
+    /// One of which nothing is known yet.
+    pub(crate) fn of(scenario: &'static str) -> Self {
+        Self {
+            scenario,
+            verdict: Verdict::Pass,
+            reasons: Vec::new(),
+            seed: 0,
             turn: 0,
             stream: String::new(),
             members: 0,

@@ -7,6 +7,7 @@ use banyan_api::model::{Content, Server, Source, TierKind, Topology};
 use banyan_proto::{carrier, v1};
 
 use super::Facts;
+use super::parents::may_connect;
 
 pub(super) struct Configs<'a> {
     topology: &'a Topology,
@@ -47,6 +48,7 @@ impl<'a> Configs<'a> {
         v1::Config {
             parents: parents.map(|parent| self.peer(name, parent)).collect(),
             candidates: self.candidates(name),
+            roots: self.roots(name),
             max_sessions,
             edges,
             ..self.common(name)
@@ -85,7 +87,8 @@ impl<'a> Configs<'a> {
         for members in above.iter().rev().filter(|tier| !tier.is_empty()) {
             let start = (carrier::weight(name, &members[0]) % members.len() as u64) as usize;
             for member in members[start..].iter().chain(&members[..start]) {
-                if chosen.len() < CANDIDATES && !chosen.contains(&member) {
+                let may = may_connect(self.topology, name, member);
+                if may && chosen.len() < CANDIDATES && !chosen.contains(&member) {
                     chosen.push(member);
                 }
             }
@@ -96,7 +99,9 @@ impl<'a> Configs<'a> {
         };
         let place = beside.iter().position(|member| member == name).unwrap_or(0);
         let (before, after) = beside.split_at(place);
-        let next = after.iter().skip(1).chain(before).take(SIBLINGS);
+        let next = after.iter().skip(1).chain(before);
+        let next = next.filter(|sibling| may_connect(self.topology, name, sibling));
+        let next = next.take(SIBLINGS);
         chosen
             .into_iter()
             .chain(next)
@@ -122,14 +127,22 @@ impl<'a> Configs<'a> {
             // 0 on the wire means the default, in a manifest it means none.
             hysteresis_percent: selection.hysteresis_percent.max(1),
             minimum_dwell_ms: selection.minimum_dwell_ms.max(1),
-            roots: self
-                .topology
-                .roots()
-                .members()
-                .map(|root| self.peer(member, &root))
-                .collect(),
+            roots: self.peers(member, |_| true),
             ..Default::default()
         }
+    }
+
+    /// Roots that a relay may turn to: all, unless the manifest lists who is connected to whom.
+    fn roots(&self, name: &str) -> Vec<v1::Peer> {
+        self.peers(name, |root| may_connect(self.topology, name, root))
+    }
+
+    fn peers(&self, member: &str, wanted: impl Fn(&str) -> bool) -> Vec<v1::Peer> {
+        let roots = self.topology.roots().members();
+        roots
+            .filter(|root| wanted(root))
+            .map(|root| self.peer(member, &root))
+            .collect()
     }
 
     /// `name` as `member` reaches it.

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use banyan_api::model::{Server, Tier, TierKind, Topology};
+use banyan_api::names::{ROOT, parse_slot, slot};
 use banyan_planner as planner;
 use banyan_proto::carrier;
 
+use super::underlay::Ways;
 use super::{Addresses, Error};
 
 /// Parents of every relay below the roots, best first.
@@ -52,6 +54,7 @@ fn above(topology: &Topology) -> BTreeMap<String, Vec<String>> {
         for member in members {
             let ranked = tiers[..index].iter().rev().flat_map(|tier| {
                 let names = tier.iter().map(String::as_str);
+                let names = names.filter(|name| may_connect(topology, member, name));
                 carrier::rank(names, member).into_iter().map(str::to_owned)
             });
             parents.insert(member.clone(), ranked.take(MOST).collect());
@@ -109,7 +112,7 @@ pub(super) fn relays(topology: &Topology, addresses: &dyn Addresses) -> planner:
         let fan_out = fan_out(topology, index);
         tier.members().map(move |name| planner::Relay {
             tier: index as u32,
-            zone: String::new(),
+            zone: region(topology, &name),
             host: addresses.host(&name),
             name,
             fan_out,
@@ -117,8 +120,80 @@ pub(super) fn relays(topology: &Topology, addresses: &dyn Addresses) -> planner:
     });
     planner::Input {
         relays: relays.collect(),
+        links: links(topology),
+        rules: planner::Rules {
+            closed: topology.neighbors.is_some(),
+            ..Default::default()
+        },
         ..Default::default()
     }
+}
+
+/// Links whose costs a manifest tells, or that alone it allows.
+fn links(topology: &Topology) -> Vec<planner::Link> {
+    let ways = topology.underlay.as_ref().map(Ways::of);
+    if ways.is_none() && topology.neighbors.is_none() {
+        return Vec::new();
+    }
+    let ways = ways.unwrap_or_default();
+    let mut above: Vec<String> = Vec::new();
+    let mut links = Vec::new();
+    for tier in &topology.tiers {
+        for name in tier.members() {
+            for from in &above {
+                let (rtt_us, loss_permille) = match ways.between(from, &name) {
+                    _ if !may_connect(topology, &name, from) => continue,
+                    Some(way) => (way.rtt_us, way.loss_permille),
+                    None if topology.neighbors.is_none() => continue,
+                    None => (planner::PRIOR_SAME_ZONE as u32, 0),
+                };
+                links.push(planner::Link {
+                    from: from.clone(),
+                    to: name.clone(),
+                    rtt_us,
+                    loss_permille,
+                    assumed: true,
+                });
+            }
+            above.push(name);
+        }
+    }
+    links
+}
+
+/// Whether a manifest allows the link between two relays. A member beyond the replicas, which a roll
+/// brings for a while, stands in for one within them.
+pub(super) fn may_connect(topology: &Topology, one: &str, other: &str) -> bool {
+    let Some(neighbors) = &topology.neighbors else {
+        return true;
+    };
+    let (one, other) = (stood_in(topology, one), stood_in(topology, other));
+    let is_root = |name: &str| parse_slot(name).is_some_and(|(tier, _)| tier == ROOT);
+    let listed = neighbors
+        .get(&one)
+        .is_some_and(|peers| peers.contains(&other));
+    listed || is_root(&one) && is_root(&other)
+}
+
+fn stood_in(topology: &Topology, name: &str) -> String {
+    let tiers = &topology.tiers;
+    let known = parse_slot(name).and_then(|(tier, index)| {
+        let tier = tiers.iter().find(|known| known.name == tier)?;
+        Some(slot(&tier.name, index % tier.replicas.max(1)))
+    });
+    known.unwrap_or_else(|| name.to_owned())
+}
+
+/// The region that a member's node lies in.
+fn region(topology: &Topology, name: &str) -> String {
+    let nodes = topology
+        .underlay
+        .iter()
+        .flat_map(|underlay| &underlay.nodes);
+    let mut of = nodes.filter(|node| node.member.as_deref() == Some(name));
+    of.next()
+        .and_then(|node| node.region.clone())
+        .unwrap_or_default()
 }
 
 /// Children per member of a tier: as wanted, or as many as there must be while a roll has more members below, or a

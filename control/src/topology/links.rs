@@ -67,6 +67,7 @@ impl Links {
                 to: to.clone(),
                 rtt_us: value.rtt_us,
                 loss_permille: value.loss_permille,
+                assumed: false,
             })
         });
         links.collect()

@@ -365,6 +365,7 @@ impl Planning {
             to: relay.clone(),
             rtt_us: 0,
             loss_permille: 1000,
+            assumed: false,
         });
         let mut known: BTreeMap<(String, String), planner::Link> = BTreeMap::new();
         let prior = std::mem::take(&mut input.links);

@@ -22,6 +22,7 @@ pub fn link(from: &str, to: &str, rtt_us: u32, loss_permille: u16) -> Link {
         to: to.to_owned(),
         rtt_us,
         loss_permille,
+        assumed: false,
     }
 }
 
@@ -111,6 +112,7 @@ impl World {
                     to,
                     rtt_us: *rtt_us,
                     loss_permille: *loss_permille,
+                    assumed: false,
                 });
             }
         }

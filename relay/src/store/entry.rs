@@ -59,6 +59,32 @@ impl Entry {
         }
     }
 
+    /// A segment that is entered at `head`, by a member that began in the middle of it: what the parent
+    /// listed of its front is known, so that it can be listed, and fetched, as any other.
+    pub(crate) fn entered(head: &v1::ChunkHead, listed: Option<&v1::SegmentInfo>) -> Entry {
+        let opened = Entry::opened(head);
+        let fits = |info: &&v1::SegmentInfo| {
+            info.number == head.number
+                && (info.run.is_empty() || info.run == head.run)
+                && !info.gap
+                && info.part_durations.len() >= head.part as usize
+        };
+        let Some(listed) = listed.filter(fits).filter(|_| head.part > 0) else {
+            return opened;
+        };
+        let front = listed.part_durations[..head.part as usize].to_vec();
+        Entry {
+            info: v1::SegmentInfo {
+                start: listed.start,
+                duration: front.iter().map(|ticks| u64::from(*ticks)).sum(),
+                part_durations: front,
+                ..opened.info
+            },
+            partial: false,
+            ..opened
+        }
+    }
+
     /// A segment that a Gap passed over.
     pub(crate) fn missing(number: u64, run: &str, before: Option<&Entry>) -> Entry {
         let mut info = v1::SegmentInfo {

@@ -305,6 +305,40 @@ fn beginning_behind_a_segment_that_was_over_is_no_gap() {
 }
 
 #[test]
+fn a_segment_entered_in_its_middle_is_listed_as_any_other() {
+    let origin = origin();
+    for head in [3, 5] {
+        // The parent's head is in the segment, or the segment is the newest and over.
+        let mut parent = store();
+        fill(&mut parent, &origin, 0, 2);
+        for part in 0..=head {
+            take(&mut parent, &origin, 2, part).unwrap();
+        }
+        let mut store = store();
+        store.adopt(&v1::After {
+            run: RUN.into(),
+            number: EPOCH + 2,
+            part: 2,
+            ..Default::default()
+        });
+        store.merge_index(&parent.index_message());
+        for part in 3..6 {
+            take(&mut store, &origin, 2, part).unwrap();
+        }
+        fill(&mut store, &origin, 3, 4);
+        let listed: Vec<_> = store.view().segments;
+        let whole = &listed[2];
+        assert_eq!((whole.number, whole.gap), (EPOCH + 2, false));
+        assert_eq!(whole.part_durations.len(), 6);
+        assert_eq!(whole.start + whole.duration, listed[3].start);
+        let Step::Fetch { number, .. } = store.step(at(2, 1)) else {
+            panic!("{:?}", store.step(at(2, 1)))
+        };
+        assert_eq!(number, EPOCH + 2);
+    }
+}
+
+#[test]
 fn resuming_says_what_fits_and_what_does_not() {
     let origin = origin();
     let mut store = store();

@@ -314,6 +314,50 @@ fn the_underlay_refers_to_its_own_nodes_members_and_streams() {
 }
 
 #[test]
+fn members_of_the_underlay_reach_each_other() {
+    let nodes = "nodes: [{name: a, kind: Host, member: edge-0}, {name: r, kind: Router}, {name: b, kind: Host, member: edge-1}, {name: c, kind: Host, member: root-0}]";
+    let with = |links: &str| {
+        let underlay = format!("edge: {{replicas: 5}}\n  underlay: {{{nodes}, links: [{links}]}}");
+        refused("edge: {replicas: 5}", &underlay)
+    };
+    assert_eq!(
+        with("{ends: [a, r]}, {ends: [c, r]}"),
+        [format!(
+            "{TOPOLOGY}spec.underlay.nodes[2].member is \"edge-1\" on node \"b\", to which no link leads from \"edge-0\" on \"a\"; accepted are members that reach each other"
+        )]
+    );
+    let whole = "{ends: [a, r]}, {ends: [c, r]}, {ends: [r, b]}";
+    assert_eq!(with(whole), [""; 0]);
+}
+
+#[test]
+fn neighbours_leave_no_relay_without_a_parent() {
+    let with = |pairs: &str| {
+        let overlay = format!(
+            "edge: {{replicas: 5}}\n  overlay: {{strategy: Neighbors, neighbors: [{pairs}]}}"
+        );
+        refused("edge: {replicas: 5}", &overlay)
+    };
+    let cores = "{member: root-0, peers: [core-0, core-1, core-2]}";
+    let metros =
+        "{member: core-0, peers: [metro-0, metro-1]}, {member: core-1, peers: [metro-2, metro-3]}";
+    // Whoever lists the pair: edges name their metros.
+    let edges = "{member: edge-0, peers: [metro-0]}, {member: edge-1, peers: [metro-1]}, {member: edge-2, peers: [metro-2, core-2]}, {member: edge-3, peers: [metro-3]}";
+    let all = format!("{cores}, {metros}, {edges}");
+    assert_eq!(
+        with(&all),
+        [format!(
+            "{TOPOLOGY}spec.overlay.neighbors leaves \"edge-4\" without a parent; accepted is a pair of it and a slot of tier root or core or metro"
+        )]
+    );
+    // A sibling is no parent.
+    let sibling = format!("{all}, {{member: edge-4, peers: [edge-3]}}");
+    assert_eq!(with(&sibling).len(), 1);
+    let parent = format!("{all}, {{member: edge-4, peers: [edge-3, root-1]}}");
+    assert_eq!(with(&parent), [""; 0]);
+}
+
+#[test]
 fn all_problems_are_told_at_once() {
     let text = GOOD
         .replace("fanOut: 3", "fanOut: 0")

@@ -14,6 +14,8 @@ pub(super) struct Scene<'a> {
     pub(super) undone_ms: Option<u64>,
     /// What did not happen in time.
     pub(super) late: Vec<String>,
+    /// Segments that every viewer gets before the next step.
+    pub(super) settle: u64,
 }
 
 impl Scene<'_> {
@@ -39,6 +41,7 @@ impl Scene<'_> {
                     self.running.detours.as_ref(),
                     &self.running.records,
                     self.stream,
+                    &self.sources(),
                 )?;
                 self.hurt(fault, done).await?;
             }
@@ -52,7 +55,7 @@ impl Scene<'_> {
     }
 
     /// A whole overlay, viewers at every edge, and a few segments for each.
-    async fn prepare(&mut self, plot: Plot, secret: &str) -> anyhow::Result<()> {
+    pub(super) async fn prepare(&mut self, plot: Plot, secret: &str) -> anyhow::Result<()> {
         let count = self.cast.count() + 1;
         let whole = self.wait(WHOLE, async |scene| {
             scene.running.overlay.is_whole(count).await
@@ -128,20 +131,22 @@ impl Scene<'_> {
         })
     }
 
-    async fn hurt(&mut self, fault: Fault, done: Vec<Done>) -> anyhow::Result<()> {
+    pub(super) async fn hurt(&mut self, fault: Fault, done: Vec<Done>) -> anyhow::Result<()> {
         let (what, deadly) = (fault.what.clone(), fault.deadly);
         tracing::info!("{what}");
         self.faults.push(fault);
-        self.advance(AFTER, &what).await;
+        // What stands still must stand long enough to be noticed.
+        let first = if done.is_empty() { self.settle } else { AFTER };
+        self.advance(first, &what).await;
         if !done.is_empty() {
             let detours = self.running.detours.as_ref();
             inject::undo(done, &self.running.overlay, detours)?;
             self.undone_ms = Some(unix_ms());
-            self.advance(AFTER, "the undoing").await;
+            self.advance(self.settle, "the undoing").await;
         }
         if deadly {
             self.whole_again(&what).await;
-            self.advance(AFTER, "the return").await;
+            self.advance(self.settle, "the return").await;
         }
         Ok(())
     }
@@ -291,7 +296,7 @@ impl Scene<'_> {
         arrivals.filter(|row| row.stream == self.stream && row.unix_ms >= self.since_ms)
     }
 
-    fn refresh(&mut self) {
+    pub(super) fn refresh(&mut self) {
         let record = self.running.overlay.record();
         self.running.records.refresh(&record);
         for viewer in &self.viewers {
@@ -342,6 +347,7 @@ impl Scene<'_> {
             stream: self.stream,
             since_ms: self.since_ms,
             faults: &self.faults,
+            judged: 0,
             until_ms,
             segment_ms: self.segment_ms,
             edges: &edges,
@@ -363,19 +369,14 @@ impl Scene<'_> {
         }
         .draw();
         let mut report = Report {
-            scenario: scenario.name,
-            verdict: Verdict::Pass,
             reasons: self.late,
-            seed: 0,
-            turn: 0,
             stream: self.stream.to_owned(),
             members: self.cast.count(),
             faults: self.faults,
             figures,
             viewers,
             canary_lag_ms,
-            within_500_ms: None,
-            picture: None,
+            ..Report::of(scenario.name)
         };
         if let Plot::WrongClock | Plot::FullDisk = scenario.plot {
             let wrong = self.cast.servers.first();
@@ -389,7 +390,7 @@ impl Scene<'_> {
     }
 
     /// How viewers name edges → edges.
-    fn sources(&self) -> BTreeMap<String, String> {
+    pub(super) fn sources(&self) -> BTreeMap<String, String> {
         let mut sources = BTreeMap::new();
         for (name, member) in self.running.overlay.members() {
             sources.insert(member.http.clone(), name.clone());
