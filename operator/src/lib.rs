@@ -4,5 +4,6 @@
 pub mod args;
 pub mod build;
 pub mod check;
+pub mod conditions;
 pub mod process;
 pub mod release;

@@ -1,0 +1,7 @@
+//! Status out of facts: what makes each condition, and what holds for all facts.
+
+mod facts;
+mod properties;
+mod servers;
+mod topologies;
+mod workloads;
