@@ -8,3 +8,5 @@ pub const SLOT: &str = "banyan.media/slot";
 pub const TEMPLATE_HASH: &str = "banyan.media/template-hash";
 /// Kubernetes' own: which pods of a ReplicaSet go first.
 pub const POD_DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+/// On every child: hash of what was applied last.
+pub const APPLIED_HASH: &str = "banyan.media/applied-hash";

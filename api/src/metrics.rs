@@ -22,3 +22,17 @@ pub const HTTP_SENT_BYTES: &str = "banyan_http_sent_bytes_total";
 pub const CONTENT_PREPARED_PERMILLE: &str = "banyan_content_prepared_permille";
 /// Round-trip time of an origin's beats.
 pub const BEAT_RTT_SECONDS: &str = "banyan_beat_rtt_seconds";
+/// Reconciles of the operator by controller and outcome.
+pub const OPERATOR_RECONCILES: &str = "banyan_operator_reconciles_total";
+/// Time a reconcile of the operator took.
+pub const OPERATOR_RECONCILE_SECONDS: &str = "banyan_operator_reconcile_seconds";
+/// Objects whose last reconcile failed.
+pub const OPERATOR_BACKING_OFF: &str = "banyan_operator_backing_off_objects";
+/// Errors of the operator's watches by kind.
+pub const OPERATOR_WATCH_ERRORS: &str = "banyan_operator_watch_errors_total";
+/// Writes the operator sent to the API server by verb and kind.
+pub const OPERATOR_API_WRITES: &str = "banyan_operator_api_writes_total";
+/// 1 while this operator leads.
+pub const OPERATOR_LEADING: &str = "banyan_operator_leading";
+/// Number of this operator's leadership.
+pub const OPERATOR_TERM: &str = "banyan_operator_term";

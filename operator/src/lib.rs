@@ -1,9 +1,15 @@
 //! The Kubernetes backend: custom resources in, pods, Services and status out.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod apply;
 pub mod args;
 pub mod build;
 pub mod check;
 pub mod conditions;
+pub mod context;
+pub mod controllers;
+pub mod health;
+pub mod lease;
+pub mod metrics;
 pub mod process;
 pub mod release;

@@ -1,0 +1,4 @@
+//! Controllers.
+
+pub mod caches;
+pub mod watch;

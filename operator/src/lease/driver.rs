@@ -1,0 +1,209 @@
+//! Asks the API server what the election wants to know, and tells the process where it stands.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Api, PostParams};
+use tokio::sync::watch;
+use tokio::time::{Duration, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::fence::Fence;
+use super::record::{NAME, Record, created};
+use super::{Answer, Ask, Candidate, Election, End, Place, Timing};
+
+/// A request without an answer after this is given up; what it did is then looked at.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// One process's part in the election.
+pub struct Driver {
+    api: Api<Lease>,
+    namespace: String,
+    election: Election,
+    started: Instant,
+    fence: Fence,
+    place: watch::Sender<Place>,
+    /// What was logged last, so that an outage is one line.
+    trouble: Option<String>,
+}
+
+impl Driver {
+    /// A candidate for the Lease of `namespace`.
+    pub fn new(
+        client: kube::Client,
+        namespace: &str,
+        me: Candidate,
+        timing: Timing,
+        started: Instant,
+    ) -> (Self, Fence, watch::Receiver<Place>) {
+        let fence = Fence::new(started);
+        let (place, receiver) = watch::channel(Place::default());
+        let driver = Self {
+            api: Api::namespaced(client, namespace),
+            namespace: namespace.to_owned(),
+            election: Election::new(me, timing),
+            started,
+            fence: fence.clone(),
+            place,
+            trouble: None,
+        };
+        (driver, fence, receiver)
+    }
+
+    /// Runs until leadership is lost or `resign` is told, then gives the Lease back. The caller has stopped writing
+    /// before it tells.
+    pub async fn run(mut self, resign: CancellationToken) -> End {
+        loop {
+            if resign.is_cancelled() {
+                self.election.resign();
+            }
+            let asked = self.election.ask(self.started.elapsed(), wall());
+            self.publish();
+            let sent = self.started.elapsed();
+            let answer = match &asked {
+                Ask::Stop(end) => {
+                    self.fence.set(None);
+                    return end.clone();
+                }
+                Ask::Wait(until) => {
+                    let wait = until.saturating_sub(sent);
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        () = resign.cancelled() => {}
+                    }
+                    continue;
+                }
+                request => {
+                    // A leader's last moment must not pass while it waits for an answer.
+                    let patience = match self.election.leading(sent) {
+                        Some(until) => REQUEST_TIMEOUT.min(until.saturating_sub(sent)),
+                        None => REQUEST_TIMEOUT,
+                    };
+                    timeout(patience, request_of(&self.api, &self.namespace, request)).await
+                }
+            };
+            let answer = match answer {
+                Ok(Ok(answer)) => {
+                    self.note(None);
+                    answer
+                }
+                Ok(Err(error)) => {
+                    self.note(Some(describe(&self.namespace, &error)));
+                    Answer::Failed
+                }
+                Err(_) => {
+                    self.note(Some("the API server did not answer in time".to_owned()));
+                    Answer::Failed
+                }
+            };
+            self.election
+                .answer(&asked, sent, self.started.elapsed(), answer);
+            self.publish();
+        }
+    }
+
+    fn publish(&self) {
+        let now = self.started.elapsed();
+        self.fence.set(self.election.leading(now));
+        let place = self.election.place(now);
+        self.place.send_if_modified(|old| {
+            let changed = *old != place;
+            if changed {
+                tell(&place);
+                *old = place;
+            }
+            changed
+        });
+    }
+
+    fn note(&mut self, trouble: Option<String>) {
+        if self.trouble == trouble {
+            return;
+        }
+        match &trouble {
+            Some(trouble) => {
+                tracing::warn!(
+                    lease = NAME,
+                    namespace = self.namespace,
+                    "election: {trouble}"
+                );
+            }
+            None => tracing::info!(
+                lease = NAME,
+                namespace = self.namespace,
+                "election: answers again"
+            ),
+        }
+        self.trouble = trouble;
+    }
+}
+
+fn tell(place: &Place) {
+    match place {
+        Place::Unknown => {}
+        Place::Standby { leader: None } => tracing::info!("standby: nobody leads yet"),
+        Place::Standby {
+            leader: Some(leader),
+        } => tracing::info!(leader, "standby"),
+        Place::Refused { release } => {
+            tracing::error!(
+                release,
+                "refused: another release of the operator watches the same namespaces; uninstall one of the two"
+            );
+        }
+        Place::Leading { term } => tracing::info!(term, "leading"),
+    }
+}
+
+async fn request_of(api: &Api<Lease>, namespace: &str, ask: &Ask) -> kube::Result<Answer> {
+    let written = |result: kube::Result<Lease>| match result {
+        Ok(lease) => Ok(Answer::Written {
+            version: version(&lease),
+            created: created(&lease),
+        }),
+        Err(kube::Error::Api(status)) if status.is_conflict() || status.code == 409 => {
+            Ok(Answer::Conflict)
+        }
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Answer::Conflict),
+        Err(error) => Err(error),
+    };
+    match ask {
+        Ask::Create(record) => {
+            let lease = record.lease(namespace, None);
+            written(api.create(&PostParams::default(), &lease).await)
+        }
+        Ask::Replace { version, record } => {
+            let lease = record.lease(namespace, Some(version));
+            written(api.replace(NAME, &PostParams::default(), &lease).await)
+        }
+        Ask::Read | Ask::Wait(_) | Ask::Stop(_) => Ok(match api.get_opt(NAME).await? {
+            Some(lease) => Answer::Found {
+                record: Record::from(&lease),
+                version: version(&lease),
+            },
+            None => Answer::Missing,
+        }),
+    }
+}
+
+fn version(lease: &Lease) -> String {
+    lease.metadata.resource_version.clone().unwrap_or_default()
+}
+
+fn describe(namespace: &str, error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if status.is_forbidden() => format!(
+            "not allowed: {}; the operator needs get, create and update on leases.coordination.k8s.io in namespace {namespace:?}",
+            status.message
+        ),
+        other => crate::apply::error::sentence(other),
+    }
+}
+
+fn wall() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| {
+            i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+        })
+}
