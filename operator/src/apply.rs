@@ -9,6 +9,8 @@
 
 pub mod compare;
 pub mod error;
+pub mod revision;
+pub mod run_secret;
 pub mod scale_in;
 pub mod writes;
 
@@ -91,11 +93,42 @@ impl Applier {
         }
     }
 
+    /// Makes several children say what they should, each though another failed.
+    pub async fn apply_all<K: Child>(&self, owner: &Owner, wanted: &[K]) -> Result<(), Error> {
+        let mut first = Ok(());
+        for child in wanted {
+            if let Err(error) = self.apply(owner, child).await {
+                first = first.and(Err(error));
+            }
+        }
+        first
+    }
+
+    /// Whether a child of ours has this name, as far as watches told.
+    pub fn knows<K: Child>(&self, owner: &Owner, name: &str) -> bool {
+        let live = self.caches.child::<K>(&owner.namespace, name);
+        live.is_some_and(|live| claimed(owner, &*live).is_ok())
+    }
+
+    /// Asks the API server whether it would take a child; changes nothing.
+    pub async fn rehearse<K: Child>(&self, owner: &Owner, wanted: &K) -> Result<(), Error> {
+        let name = wanted.name_any();
+        let params = PatchParams::apply(owner.manager).force().dry_run();
+        let result = self
+            .api::<K>(owner)
+            .patch(&name, &params, &Patch::Apply(wanted))
+            .await;
+        match result {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Error::of("patch", &K::kind(&()), &name, &error)),
+        }
+    }
+
     /// Deletes children of ours that are not in `wanted`.
-    pub async fn prune<K: Child>(&self, owner: &Owner, wanted: &[&str]) -> Result<(), Error> {
+    pub async fn prune<K: Child>(&self, owner: &Owner, wanted: &[String]) -> Result<(), Error> {
         for child in self.caches.controlled::<K>(&owner.namespace, &owner.uid) {
             let name = child.name_any();
-            if wanted.contains(&name.as_str()) || child.meta().deletion_timestamp.is_some() {
+            if wanted.contains(&name) || child.meta().deletion_timestamp.is_some() {
                 continue;
             }
             let kind = K::kind(&()).into_owned();

@@ -25,6 +25,9 @@ pub struct Arguments {
     /// The only namespace to watch [default: all]
     #[arg(long, env = "BANYAN_WATCH_NAMESPACE")]
     pub watch_namespace: Option<String>,
+    /// Namespace of the Lease in which operators of one scope meet [default: the watched namespace, or kube-system]
+    #[arg(long, env = "BANYAN_LEASE_NAMESPACE")]
+    pub lease_namespace: Option<String>,
     /// Image of relays
     #[arg(long, env = "BANYAN_RELAY_IMAGE")]
     pub relay_image: String,
@@ -49,7 +52,19 @@ const EXAMPLES: &str = "Example:
   banyan-operator --namespace banyan-system --pod-name banyan-0 --pod-ip 10.0.0.7 \\
     --relay-image registry.example.org/banyan-relay:0.1.0 --origin-image registry.example.org/banyan-origin:0.1.0";
 
+/// Where operators that watch all namespaces meet.
+const CLUSTER_LEASE_NAMESPACE: &str = "kube-system";
+
 impl Arguments {
+    /// Namespace of the Lease.
+    pub fn lease_namespace(&self) -> &str {
+        let namespace = self
+            .lease_namespace
+            .as_ref()
+            .or(self.watch_namespace.as_ref());
+        namespace.map_or(CLUSTER_LEASE_NAMESPACE, String::as_str)
+    }
+
     /// What builders need to know of the release.
     pub fn release(&self) -> Release {
         Release {

@@ -1,4 +1,264 @@
-//! Controllers.
+//! Both controllers: whoever is concerned by a change is reconciled, by the leader alone.
+//!
+//! A reconcile is `dereference → validate → build → apply → update_status`, one file each; building and validating
+//! need no client. Standbys read everything and change nothing, so that a new leader starts at once.
 
+pub mod backoff;
 pub mod caches;
+pub mod server;
+pub mod topology;
 pub mod watch;
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use banyan_api::{ContentServer, StreamTopology};
+use futures::{Stream, StreamExt, stream};
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::{self, Action, Controller};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher;
+use kube::{Resource, ResourceExt};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use self::backoff::Backoff;
+use self::caches::{Caches, Troubles};
+use self::watch::{Concerned, Key, Queues, Watches};
+use crate::apply;
+use crate::build;
+use crate::context::Context;
+use crate::lease::Place;
+use crate::metrics::Metrics;
+
+/// Changes within this are one reconcile.
+const DEBOUNCE: Duration = Duration::from_millis(200);
+
+/// Objects of a kind reconciled at once. More only makes an API server slower that is slow already.
+const CONCURRENCY: u16 = 16;
+
+/// Why a reconcile did not finish.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Not everything was read yet.
+    #[error("{0}")]
+    Unread(String),
+    /// Children cannot be built.
+    #[error("children cannot be built: {0}")]
+    Build(#[from] build::Error),
+    /// Children, or the status, cannot be written.
+    #[error("{0}")]
+    Apply(#[from] apply::Error),
+}
+
+impl Error {
+    /// The fixed label of conditions, events, metrics and logs.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Unread(_) => "Unread",
+            Self::Build(error) => error.reason(),
+            Self::Apply(error) => error.reason(),
+        }
+    }
+}
+
+/// Starts all watches.
+pub fn watch(
+    client: kube::Client,
+    namespace: Option<String>,
+    metrics: Metrics,
+) -> (Caches, Concerned, Queues) {
+    let (concerned, queues) = watch::queues();
+    let watches = Watches {
+        client,
+        namespace,
+        metrics,
+        troubles: Troubles::default(),
+        concerned: concerned.clone(),
+    };
+    let all = watcher::Config::default();
+    let servers: Store<DeserializeGuard<ContentServer>> = watches.spawn(all.clone(), {
+        // A server that turns to another topology concerns the one it left as well.
+        let fed: Mutex<HashMap<Key, String>> = Mutex::default();
+        move |server: Arc<DeserializeGuard<ContentServer>>, there, concerned: Concerned| {
+            let key = key(&*server);
+            let topology = server.0.as_ref().ok().map(|server| &server.spec.topology);
+            let mut fed = fed.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = match topology.filter(|_| there) {
+                Some(topology) => fed.insert(key.clone(), topology.clone()),
+                None => fed.remove(&key),
+            };
+            let concerns: BTreeSet<String> = before.into_iter().chain(topology.cloned()).collect();
+            async move {
+                for topology in concerns {
+                    concerned.topology((key.0.clone(), topology)).await;
+                }
+                concerned.server(key).await;
+            }
+        }
+    });
+    let known_servers = servers.clone();
+    let topologies: Store<DeserializeGuard<StreamTopology>> = watches.spawn(
+        all,
+        move |topology: Arc<DeserializeGuard<StreamTopology>>, _, concerned| {
+            let feeding = known_servers.clone();
+            async move {
+                let (namespace, name) = key(&*topology);
+                concerned.topology((namespace.clone(), name.clone())).await;
+                for server in feeding.state() {
+                    let feeds = server
+                        .0
+                        .as_ref()
+                        .is_ok_and(|server| server.spec.topology == name);
+                    if feeds && server.namespace().unwrap_or_default() == namespace {
+                        concerned.server(key(&*server)).await;
+                    }
+                }
+            }
+        },
+    );
+    let caches = Caches {
+        topologies,
+        servers,
+        config_maps: watches.children(),
+        accounts: watches.children(),
+        services: watches.children(),
+        deployments: watches.children(),
+        budgets: watches.children(),
+        policies: watches.children(),
+        revisions: watches.children(),
+        troubles: watches.troubles,
+    };
+    (caches, concerned, queues)
+}
+
+/// Runs both controllers until told to leave and the last reconcile has ended.
+pub async fn run(
+    context: Arc<Context>,
+    queues: Queues,
+    place: tokio::sync::watch::Receiver<Place>,
+    leaving: CancellationToken,
+) {
+    let topologies = control(
+        context.caches.topologies.clone(),
+        queues.topologies,
+        place.clone(),
+        leaving.clone(),
+    )
+    .run(topology::reconcile, topology::failed, context.clone())
+    .for_each(|_| async {});
+    let servers = control(
+        context.caches.servers.clone(),
+        queues.servers,
+        place,
+        leaving,
+    )
+    .run(server::reconcile, server::failed, context)
+    .for_each(|_| async {});
+    tokio::join!(topologies, servers);
+}
+
+fn control<K>(
+    store: Store<K>,
+    changes: mpsc::Receiver<Key>,
+    place: tokio::sync::watch::Receiver<Place>,
+    leaving: CancellationToken,
+) -> Controller<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+    K: serde::de::DeserializeOwned,
+    (): Eq + Hash,
+{
+    Controller::for_stream(stream::pending(), store)
+        .with_config(
+            controller::Config::default()
+                .debounce(DEBOUNCE)
+                .concurrency(CONCURRENCY),
+        )
+        .reconcile_on(refs(changes))
+        .reconcile_all_on(taken(place))
+        .graceful_shutdown_on(leaving.cancelled_owned())
+}
+
+fn refs<K>(mut changes: mpsc::Receiver<Key>) -> impl Stream<Item = ObjectRef<K>>
+where
+    K: Resource<DynamicType = ()>,
+{
+    stream::poll_fn(move |context| changes.poll_recv(context))
+        .map(|(namespace, name)| ObjectRef::new(&name).within(&namespace))
+}
+
+/// One item each time this process becomes leader: then everything is looked at.
+fn taken(place: tokio::sync::watch::Receiver<Place>) -> impl Stream<Item = ()> {
+    stream::unfold(place, |mut place| async move {
+        loop {
+            if place.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            if matches!(*place.borrow_and_update(), Place::Leading { .. }) {
+                return Some(((), place));
+            }
+        }
+    })
+}
+
+/// Namespace and name.
+pub(crate) fn key(object: &impl ResourceExt) -> Key {
+    (object.namespace().unwrap_or_default(), object.name_any())
+}
+
+/// Counts a reconcile and remembers failures.
+async fn counted(
+    context: &Context,
+    controller: &'static str,
+    failures: &Backoff,
+    key: &Key,
+    reconcile: impl Future<Output = Result<Action, Error>>,
+) -> Result<Action, Error> {
+    if !context.fence.leading() {
+        return Ok(Action::await_change());
+    }
+    let started = Instant::now();
+    let result = reconcile.await;
+    let outcome = result.as_ref().err().map_or("ok", Error::reason);
+    context
+        .metrics
+        .reconciled(controller, outcome, started.elapsed().as_secs_f64());
+    if result.is_ok() {
+        context
+            .metrics
+            .backing_off(controller, failures.succeeded(key));
+    }
+    result
+}
+
+/// When to try again what failed.
+fn retry(
+    context: &Context,
+    controller: &'static str,
+    failures: &Backoff,
+    (namespace, name): Key,
+    error: &Error,
+) -> Action {
+    match error {
+        // The next leader does it.
+        Error::Apply(apply::Error::NotLeading) => return Action::await_change(),
+        Error::Unread(_) => return Action::requeue(Duration::from_secs(1)),
+        _ => {}
+    }
+    let (wait, failing) = failures.failed(&(namespace.clone(), name.clone()));
+    context.metrics.backing_off(controller, failing);
+    tracing::warn!(
+        controller,
+        namespace,
+        name,
+        reason = error.reason(),
+        "{error}; tried again in {} s",
+        wait.as_secs()
+    );
+    Action::requeue(wait)
+}

@@ -1,22 +1,178 @@
-//! The process around the operator: arguments, logs, signals, exit codes.
+//! The process around the operator: arguments, logs, signals, exit codes, and the order in which things start and end.
+//!
+//! Health comes first, so that a process that waits for its API server can say so. Then the election and the watches,
+//! which standbys run too; then the members' service and the controllers, which act only while leading. On the way out
+//! controllers end first, then the Lease is given back. Lost leadership ends the process at once, with a failure.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::args::Arguments;
+use crate::context::Context;
+use crate::controllers;
+use crate::health::{self, Health};
+use crate::lease::driver::Driver;
+use crate::lease::{Candidate, End, Place, Timing};
+use crate::metrics::Metrics;
+
+/// Bad configuration (`EX_USAGE`); a failed start or lost leadership is 1.
+const BAD_CONFIGURATION: u8 = 64;
+
+/// How long reconciles may take to end after SIGTERM.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs until told to leave.
 pub fn main() -> ExitCode {
+    let started = Instant::now();
+    // Before anything opens a connection; a second provider in the tree would make rustls refuse to choose. An error
+    // says that there is one already, which is as well.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
             let bad = error.use_stderr();
             // Nothing can be done about a closed terminal.
             let _ = error.print();
-            return ExitCode::from(if bad { 64 } else { 0 });
+            return ExitCode::from(if bad { BAD_CONFIGURATION } else { 0 });
         }
     };
-    let _ = arguments;
-    ExitCode::SUCCESS
+    log();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the runtime cannot be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(run(arguments, started));
+    // What still runs may not write any longer, so nobody waits for it.
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments, started: Instant) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let metrics = Metrics::default();
+    let leaving = CancellationToken::new();
+
+    let config = kube::Config::infer()
+        .await
+        .context("no way to an API server: neither a service account nor a KUBECONFIG was found")?;
+    let client = kube::Client::try_from(config).context("a client cannot be made")?;
+    let (driver, fence, place) = Driver::new(
+        client.clone(),
+        arguments.lease_namespace(),
+        candidate(&arguments),
+        Timing::default(),
+        started,
+    );
+    fence.watch(|| {
+        eprintln!("error: leadership was lost, and this process did not notice");
+        std::process::exit(1);
+    });
+
+    let listener = health::bind(arguments.health).await?;
+    let (known, caches_known) = watch::channel(None);
+    let health = tokio::spawn(health::serve(
+        listener,
+        Health {
+            caches: caches_known,
+            place: place.clone(),
+            metrics: metrics.clone(),
+            leaving: leaving.clone(),
+        },
+    ));
+
+    let resign = CancellationToken::new();
+    let mut election = tokio::spawn(driver.run(resign.clone()));
+    let (caches, _concerned, queues) = controllers::watch(
+        client.clone(),
+        arguments.watch_namespace.clone(),
+        metrics.clone(),
+    );
+    known.send_replace(Some(caches.clone()));
+    tokio::spawn(count_leadership(place.clone(), metrics.clone()));
+    let context = Arc::new(Context::new(
+        client,
+        arguments.release(),
+        caches,
+        fence,
+        metrics,
+    ));
+    let mut controlling = tokio::spawn(controllers::run(context, queues, place, leaving.clone()));
+
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("told to terminate"),
+        _ = interrupt.recv() => tracing::info!("interrupted"),
+        ended = &mut election => {
+            let end = ended.context("the election ended")?;
+            return Err(end.into());
+        }
+        ended = health => ended.context("health ended")??,
+        ended = &mut controlling => {
+            ended.context("the controllers ended")?;
+            anyhow::bail!("the controllers ended");
+        }
+    }
+    leaving.cancel();
+    if tokio::time::timeout(PATIENCE, &mut controlling)
+        .await
+        .is_err()
+    {
+        tracing::warn!("reconciles did not end within {} s", PATIENCE.as_secs());
+        controlling.abort();
+    }
+    resign.cancel();
+    match election.await.context("the election ended")? {
+        End::Resigned => Ok(()),
+        lost => Err(lost.into()),
+    }
+}
+
+fn candidate(arguments: &Arguments) -> Candidate {
+    Candidate {
+        identity: format!("{}_{:08x}", arguments.pod_name, rand::random::<u32>()),
+        release: format!("{}/{}", arguments.namespace, arguments.release),
+        address: format!(
+            "http://{}",
+            std::net::SocketAddr::new(arguments.pod_ip, arguments.grpc.port())
+        ),
+    }
+}
+
+async fn count_leadership(mut place: watch::Receiver<Place>, metrics: Metrics) {
+    while place.changed().await.is_ok() {
+        metrics.leading(match &*place.borrow_and_update() {
+            Place::Leading { term } => Some(*term),
+            _ => None,
+        });
+    }
+}
+
+fn log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
 }

@@ -11,7 +11,7 @@ use banyan_api::labels;
 use futures::StreamExt;
 use kube::api::Api;
 use kube::runtime::WatchStreamExt;
-use kube::runtime::reflector::{self, Store};
+use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -117,12 +117,15 @@ impl Watches {
     pub fn children<K: Child>(&self) -> Store<K> {
         let selector = format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_VALUE);
         let config = watcher::Config::default().labels(&selector);
-        self.spawn(config, |child: Arc<K>, concerned: Concerned| async move {
-            concerned.owner(&*child).await;
-        })
+        self.spawn(
+            config,
+            |child: Arc<K>, _, concerned: Concerned| async move {
+                concerned.owner(&*child).await;
+            },
+        )
     }
 
-    /// Watches a kind and tells `touched` of every change, deletions too.
+    /// Watches a kind and tells `touched` of every change: the object, whether it is there, and whom to tell.
     pub fn spawn<K, F, Told>(&self, config: watcher::Config, touched: F) -> Store<K>
     where
         K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
@@ -132,7 +135,7 @@ impl Watches {
             + Send
             + Sync
             + 'static,
-        F: Fn(Arc<K>, Concerned) -> Told + Send + 'static,
+        F: Fn(Arc<K>, bool, Concerned) -> Told + Send + 'static,
         Told: Future<Output = ()> + Send,
         (): Eq + Hash,
     {
@@ -150,7 +153,8 @@ impl Watches {
             while let Some(event) = events.next().await {
                 match event {
                     Ok(Event::Apply(object) | Event::Delete(object)) => {
-                        touched(Arc::new(object), watches.concerned.clone()).await;
+                        let there = reader.get(&ObjectRef::from_obj(&object)).is_some();
+                        touched(Arc::new(object), there, watches.concerned.clone()).await;
                     }
                     Ok(Event::Init) => before = reader.state(),
                     // The cache changes at the end of the listing, so nobody need look before.
@@ -159,7 +163,8 @@ impl Watches {
                         watches.well(&kind);
                         let now = reader.state();
                         for object in before.drain(..).chain(now) {
-                            touched(object, watches.concerned.clone()).await;
+                            let there = reader.get(&ObjectRef::from_obj(&*object)).is_some();
+                            touched(object, there, watches.concerned.clone()).await;
                         }
                     }
                     Err(error) => watches.complain(&kind, &error),

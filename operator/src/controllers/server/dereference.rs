@@ -1,0 +1,46 @@
+//! Everything a content server refers to, from the caches.
+
+use std::collections::BTreeMap;
+
+use banyan_api::{ContentServer, StreamTopology};
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use kube::ResourceExt;
+
+use crate::apply::Owner;
+use crate::context::Context;
+use crate::controllers::Error;
+
+/// Field manager of a server's children.
+const MANAGER: &str = "banyan-operator/server";
+
+/// A content server and what belongs to it.
+pub(super) struct Found<'a> {
+    pub(super) object: &'a ContentServer,
+    pub(super) topology: Option<StreamTopology>,
+    pub(super) owner: Owner,
+    pub(super) revisions: Vec<ControllerRevision>,
+    pub(super) configs: BTreeMap<String, String>,
+}
+
+/// Looks it all up.
+pub(super) fn find<'a>(object: &'a ContentServer, context: &Context) -> Result<Found<'a>, Error> {
+    if let Some(missing) = context.caches.missing() {
+        return Err(Error::Unread(missing));
+    }
+    let namespace = object.namespace().unwrap_or_default();
+    let uid = object.uid().unwrap_or_default();
+    let revisions = context
+        .caches
+        .controlled::<ControllerRevision>(&namespace, &uid);
+    Ok(Found {
+        object,
+        topology: context.caches.topology(&namespace, &object.spec.topology),
+        revisions: revisions.iter().map(|one| (**one).clone()).collect(),
+        configs: BTreeMap::new(),
+        owner: Owner {
+            namespace,
+            uid,
+            manager: MANAGER,
+        },
+    })
+}
