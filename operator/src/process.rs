@@ -35,6 +35,10 @@ pub fn main() -> ExitCode {
     // Before anything opens a connection; a second provider in the tree would make rustls refuse to choose. An error
     // says that there is one already, which is as well.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == "check") {
+        return crate::check::main(words);
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
