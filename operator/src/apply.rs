@@ -120,7 +120,20 @@ impl Applier {
             .await;
         match result {
             Ok(_) => Ok(()),
-            Err(error) => Err(Error::of("patch", &K::kind(&()), &name, &error)),
+            Err(error) => Err(
+                match Error::of("patch", &K::kind(&()), &name, &error) {
+                    Error::Refused {
+                        kind,
+                        name,
+                        message,
+                    } => Error::Template {
+                        kind,
+                        name,
+                        message,
+                    },
+                    other => other,
+                },
+            ),
         }
     }
 

@@ -45,6 +45,16 @@ pub enum Error {
         /// What the API server said.
         message: String,
     },
+    /// A pod template that the API server does not take.
+    #[error("the pod template of {kind} {name:?} was refused: {message}")]
+    Template {
+        /// Of the object.
+        kind: String,
+        /// Of the object.
+        name: String,
+        /// What the API server said.
+        message: String,
+    },
     /// Anything else; it is tried again.
     #[error("{verb} {kind} {name:?} failed: {message}")]
     Failed {
@@ -95,8 +105,8 @@ impl Error {
             Self::NotLeading => "NotLeading",
             Self::NameConflict { .. } => reasons::NAME_CONFLICT,
             Self::Forbidden { .. } => reasons::FORBIDDEN,
-            Self::Refused { .. } => reasons::REFUSED,
-            Self::Failed { .. } => reasons::API_ERROR,
+            Self::Template { .. } => reasons::INVALID_TEMPLATE,
+            Self::Refused { .. } | Self::Failed { .. } => reasons::APPLY_FAILED,
         }
     }
 }
