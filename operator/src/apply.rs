@@ -120,20 +120,18 @@ impl Applier {
             .await;
         match result {
             Ok(_) => Ok(()),
-            Err(error) => Err(
-                match Error::of("patch", &K::kind(&()), &name, &error) {
-                    Error::Refused {
-                        kind,
-                        name,
-                        message,
-                    } => Error::Template {
-                        kind,
-                        name,
-                        message,
-                    },
-                    other => other,
+            Err(error) => Err(match Error::of("patch", &K::kind(&()), &name, &error) {
+                Error::Refused {
+                    kind,
+                    name,
+                    message,
+                } => Error::Template {
+                    kind,
+                    name,
+                    message,
                 },
-            ),
+                other => other,
+            }),
         }
     }
 
