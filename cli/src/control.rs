@@ -53,9 +53,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         // Whoever reaches this loopback address may end the processes as well.
         changes: true,
     };
-    let service = Service::new(settings, Arc::new(secret), shutdown.clone());
+    let service = Service::new(settings, shutdown.clone());
     tracing::info!(grpc = %args.grpc, http = %args.http, "control plane serves");
-    let serve = service.run(grpc, http);
+    let serve = service.run(Arc::new(secret), grpc, http);
     tokio::pin!(serve);
     tokio::select! {
         ended = &mut serve => ended?,

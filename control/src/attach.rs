@@ -1,49 +1,61 @@
 //! `Control.Attach`: one call per member, driven by its own reply stream, so nothing is spawned.
 //!
-//! The first message is Hello; the [`Authenticator`] decides who calls, the state machine whether
-//! that member belongs here. Then reports and acks go in and plans go out until either side ends
-//! the call. The call's end, however it comes, is told to the state machine by a guard.
+//! The first message is Hello; the [`Directory`] decides who calls and of which topology, the state
+//! machine whether that member belongs there. Then reports and acks go in and plans go out until either
+//! side ends the call. The call's end, however it comes, is told to the state machine by a guard.
+//!
+//! A member that starts without name and configuration says so ([`BOOT`]); it is told both as soon as
+//! there is a configuration that holds, and nothing else.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use banyan_proto::trust::Authenticator;
+use banyan_proto::trust::BOOT;
 use banyan_proto::v1::{self, attach_reply, attach_request};
-use futures::{Stream, stream};
+use futures::future::BoxFuture;
+use futures::{Stream, StreamExt, stream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::service::Shared;
+use crate::service::{Handle, Shared};
 use crate::topology::{Refusal, Session};
 
 /// Serves [`v1::control_server::Control`].
 pub struct Attach {
-    shared: Arc<Shared>,
-    authenticator: Arc<dyn Authenticator>,
+    directory: Arc<dyn Directory>,
     shutdown: CancellationToken,
+}
+
+/// Who a caller is, where many topologies are served.
+pub trait Directory: Send + Sync {
+    /// Checks the first message of a call. Errors are `UNAUTHENTICATED` with a sentence, or `UNAVAILABLE` where the
+    /// caller is to come again.
+    fn admit<'a>(&'a self, hello: Option<&'a v1::Hello>)
+    -> BoxFuture<'a, Result<Admitted, Status>>;
+}
+
+/// A caller whose credential held.
+#[derive(Clone)]
+pub struct Admitted {
+    /// Slot, or the content server's name.
+    pub member: String,
+    /// The topology it belongs to.
+    pub topology: Handle,
 }
 
 type Replies = Pin<Box<dyn Stream<Item = Result<v1::AttachReply, Status>> + Send>>;
 
 impl Attach {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        authenticator: Arc<dyn Authenticator>,
-        shutdown: CancellationToken,
-    ) -> Self {
+    pub(crate) fn new(directory: Arc<dyn Directory>, shutdown: CancellationToken) -> Self {
         Self {
-            shared,
-            authenticator,
+            directory,
             shutdown,
         }
     }
 
-    async fn admit(
-        &self,
-        inbound: &mut Streaming<v1::AttachRequest>,
-    ) -> Result<(Guard, v1::Welcome), Status> {
+    async fn admit(&self, inbound: &mut Streaming<v1::AttachRequest>) -> Result<Admission, Status> {
         let first = tokio::time::timeout(HELLO, inbound.message())
             .await
             .map_err(|_| Status::unauthenticated("no Hello within 5 s"))??;
@@ -51,27 +63,60 @@ impl Attach {
             Some(attach_request::Body::Hello(hello)) => Some(hello),
             _ => None,
         };
-        let identity = self
-            .authenticator
-            .authenticate(hello.as_ref())
-            .await
-            .inspect_err(|_| self.shared.with(|topology, _| topology.handle_stranger()))?;
+        let Admitted { member, topology } = self.directory.admit(hello.as_ref()).await?;
+        let shared = topology.shared();
         let hello = hello.unwrap_or_default();
-        let attached = self
-            .shared
-            .with(|topology, now| topology.handle_hello(&identity.member, &hello, now))
+        if hello.features.iter().any(|feature| feature == BOOT) {
+            let welcome = introduce(&shared, &member).await?;
+            tracing::info!(%member, "told a new member who it is");
+            return Ok(Admission::Introduced(welcome));
+        }
+        let attached = shared
+            .with(|topology, now| topology.handle_hello(&member, &hello, now))
             .map_err(status)?;
         if attached.replaced.is_some() {
-            self.shared.wake_calls();
+            shared.wake_calls();
         }
-        tracing::info!(member = %identity.member, boot_id = %hello.boot_id, "attached");
+        tracing::info!(%member, boot_id = %hello.boot_id, "attached");
         let guard = Guard {
-            shared: self.shared.clone(),
+            shared,
             session: attached.session,
-            member: identity.member,
+            member,
         };
-        Ok((guard, attached.welcome))
+        Ok(Admission::Attached(guard, attached.welcome))
     }
+}
+
+enum Admission {
+    /// A call that lasts.
+    Attached(Guard, v1::Welcome),
+    /// A member that has been told who it is, and will call again.
+    Introduced(v1::Welcome),
+}
+
+/// Waits for a configuration that the member can start with.
+async fn introduce(shared: &Shared, member: &str) -> Result<v1::Welcome, Status> {
+    let mut changes = shared.calls();
+    let told = async {
+        loop {
+            changes.mark_unchanged();
+            match shared.with(|topology, _| topology.introduce(member)) {
+                Ok(Some(welcome)) => return Ok(welcome),
+                Ok(None) => {}
+                Err(refusal) => return Err(status(refusal)),
+            }
+            if changes.changed().await.is_err() {
+                return Err(stopping());
+            }
+        }
+    };
+    tokio::time::timeout(NOTHING_ABOVE, told)
+        .await
+        .unwrap_or_else(|_| {
+            Err(Status::unavailable(format!(
+                "nothing is above {member:?} yet; it is told its configuration when there is"
+            )))
+        })
 }
 
 #[tonic::async_trait]
@@ -86,13 +131,21 @@ impl v1::control_server::Control for Attach {
             return Err(stopping());
         }
         let mut inbound = request.into_inner();
-        let (guard, welcome) = self.admit(&mut inbound).await?;
+        let (guard, welcome) = match self.admit(&mut inbound).await? {
+            Admission::Attached(guard, welcome) => (guard, welcome),
+            Admission::Introduced(welcome) => {
+                let body = Some(attach_reply::Body::Welcome(welcome));
+                let only = stream::iter([Ok(v1::AttachReply { body })]);
+                return Ok(Response::new(only.boxed()));
+            }
+        };
         let call = Call {
-            wake: self.shared.calls(),
+            wake: guard.shared.calls(),
+            shutdown: guard.shared.shutdown().clone(),
+            stopping: self.shutdown.clone(),
             guard,
             inbound,
             welcome: Some(welcome),
-            shutdown: self.shutdown.clone(),
         };
         let replies = stream::unfold(Some(call), |call| async move {
             let mut call = call?;
@@ -110,7 +163,10 @@ struct Call {
     inbound: Streaming<v1::AttachRequest>,
     welcome: Option<v1::Welcome>,
     wake: watch::Receiver<u64>,
+    /// The end of the topology.
     shutdown: CancellationToken,
+    /// The end of the service.
+    stopping: CancellationToken,
 }
 
 impl Call {
@@ -128,7 +184,8 @@ impl Call {
             }
             tokio::select! {
                 biased;
-                () = self.shutdown.cancelled() => return Some(Err(stopping())),
+                () = self.stopping.cancelled() => return Some(Err(stopping())),
+                () = self.shutdown.cancelled() => return Some(Err(gone())),
                 _ = self.wake.changed() => {
                     if !self.guard.is_current() {
                         return Some(Err(status(Refusal::StaleSession)));
@@ -209,6 +266,10 @@ fn stopping() -> Status {
     Status::unavailable("the control plane is stopping")
 }
 
+fn gone() -> Status {
+    Status::unavailable("this topology is no longer served here")
+}
+
 /// Refusals as the wire says them.
 fn status(refusal: Refusal) -> Status {
     let message = refusal.to_string();
@@ -227,3 +288,6 @@ fn status(refusal: Refusal) -> Status {
 
 /// A caller that does not say who it is holds a stream for no longer than this.
 const HELLO: Duration = Duration::from_secs(5);
+
+/// Shorter than a new member waits for an answer, so that it hears why there is none.
+const NOTHING_ABOVE: Duration = Duration::from_secs(2);

@@ -2,7 +2,8 @@
 //! that renders the view for all event clients at once.
 //!
 //! Backend-free: whoever owns a world builds a [`Roster`] and an [`Authenticator`] and calls
-//! [`Service::run`]; [`Handle::set_roster`] changes the roster later.
+//! [`Service::run`]; [`Handle::set_roster`] changes the roster later. Who serves many topologies makes a
+//! [`Service`] for each, and one [`serve`] for all with a [`Directory`] of them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,13 +11,15 @@ use std::time::Duration;
 use banyan_proto::trust::Authenticator;
 use banyan_proto::{transport, v1};
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 use tonic::transport::server::TcpIncoming;
 
-use crate::attach::Attach;
+use crate::attach::{Admitted, Attach, Directory};
 use crate::clock::Clock;
 use crate::http;
 use crate::roster::Roster;
@@ -46,12 +49,10 @@ pub struct Settings {
     pub changes: bool,
 }
 
-/// A control plane that is not running yet.
+/// The control plane of one topology, not running yet.
 pub struct Service {
     shared: Arc<Shared>,
-    authenticator: Arc<dyn Authenticator>,
     changes: bool,
-    shutdown: CancellationToken,
 }
 
 /// A running control plane as its owner sees it.
@@ -64,17 +65,51 @@ pub(crate) struct Shared {
     clock: Clock,
     calls: watch::Sender<u64>,
     published: watch::Sender<Bytes>,
+    shutdown: CancellationToken,
+}
+
+/// The one topology there is.
+struct Only {
+    topology: Handle,
+    authenticator: Arc<dyn Authenticator>,
+}
+
+/// Serves gRPC for all topologies of `directory`, and `router`, until shutdown or the first failure.
+pub async fn serve(
+    directory: Arc<dyn Directory>,
+    grpc: TcpListener,
+    router: axum::Router,
+    http: TcpListener,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let attach = Attach::new(directory, shutdown.clone());
+    let attach = v1::control_server::ControlServer::new(attach).max_decoding_message_size(MESSAGE);
+    let grpc = transport::server()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .add_service(attach)
+        .serve_with_incoming_shutdown(
+            TcpIncoming::from(grpc).with_nodelay(Some(true)),
+            shutdown.clone().cancelled_owned(),
+        );
+    let http = axum::serve(http::Listener::new(http), router)
+        .with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let grpc = async { grpc.await.map_err(Error::Grpc) };
+    let http = async { http.await.map_err(Error::Http) };
+    tokio::select! {
+        ended = async { tokio::try_join!(grpc, http) } => ended.map(|_| ()),
+        () = async { shutdown.cancelled().await; tokio::time::sleep(DRAIN).await } => {
+            tracing::warn!("connections were still open at the end of the drain");
+            Ok(())
+        }
+    }
 }
 
 // === impl Service ===
 
 impl Service {
     /// Cancelling `shutdown` stops it in order: unready, calls ended, listeners closed.
-    pub fn new(
-        settings: Settings,
-        authenticator: Arc<dyn Authenticator>,
-        shutdown: CancellationToken,
-    ) -> Self {
+    pub fn new(settings: Settings, shutdown: CancellationToken) -> Self {
         let clock = Clock::start();
         let topology = Topology::new(settings.roster, settings.term, settings.limits, clock.now());
         Self {
@@ -83,10 +118,9 @@ impl Service {
                 clock,
                 calls: watch::Sender::new(0),
                 published: watch::Sender::new(Bytes::new()),
+                shutdown,
             }),
-            authenticator,
             changes: settings.changes,
-            shutdown,
         }
     }
 
@@ -107,49 +141,32 @@ impl Service {
 
     #[cfg(test)]
     pub(crate) fn shutdown(&self) -> &CancellationToken {
-        &self.shutdown
+        self.shared.shutdown()
     }
 
-    /// The gRPC side, to be added to a server.
-    pub fn attach(&self) -> v1::control_server::ControlServer<Attach> {
-        let attach = Attach::new(
-            self.shared.clone(),
-            self.authenticator.clone(),
-            self.shutdown.clone(),
-        );
-        v1::control_server::ControlServer::new(attach).max_decoding_message_size(MESSAGE)
-    }
-
-    /// The HTTP side.
+    /// The HTTP side, to be nested under any prefix.
     pub fn router(&self) -> axum::Router {
-        http::router(self.shared.clone(), self.shutdown.clone(), self.changes)
+        let shutdown = self.shared.shutdown().clone();
+        http::router(self.shared.clone(), shutdown, self.changes)
     }
 
-    /// Serves until shutdown or the first failure.
-    pub async fn run(self, grpc: TcpListener, http: TcpListener) -> Result<(), Error> {
-        let shutdown = &self.shutdown;
-        let grpc = transport::server()
-            .http2_keepalive_interval(Some(KEEPALIVE))
-            .http2_keepalive_timeout(Some(KEEPALIVE))
-            .add_service(self.attach())
-            .serve_with_incoming_shutdown(
-                TcpIncoming::from(grpc).with_nodelay(Some(true)),
-                shutdown.clone().cancelled_owned(),
-            );
-        let http = axum::serve(http::Listener::new(http), self.router())
-            .with_graceful_shutdown(shutdown.clone().cancelled_owned());
-        let grpc = async { grpc.await.map_err(Error::Grpc) };
-        let http = async { http.await.map_err(Error::Http) };
-        let publisher = async {
-            self.publish().await;
-            Ok(())
+    /// Serves this topology alone until shutdown or the first failure.
+    pub async fn run(
+        self,
+        authenticator: Arc<dyn Authenticator>,
+        grpc: TcpListener,
+        http: TcpListener,
+    ) -> Result<(), Error> {
+        let only = Only {
+            topology: self.handle(),
+            authenticator,
         };
+        let shutdown = self.shared.shutdown().clone();
+        let served = serve(Arc::new(only), grpc, self.router(), http, shutdown);
         tokio::select! {
-            ended = async { tokio::try_join!(grpc, http, publisher) } => ended.map(|_| ()),
-            () = async { shutdown.cancelled().await; tokio::time::sleep(DRAIN).await } => {
-                tracing::warn!("connections were still open at the end of the drain");
-                Ok(())
-            }
+            ended = served => ended,
+            // Ends with the shutdown, and then waits for the listeners.
+            () = async { self.publish().await; std::future::pending().await } => Ok(()),
         }
     }
 
@@ -160,7 +177,7 @@ impl Service {
         let (mut shown, mut shown_at) = (None, Duration::ZERO);
         loop {
             tokio::select! {
-                () = self.shutdown.cancelled() => return,
+                () = self.shared.shutdown.cancelled() => return,
                 _ = ticks.tick() => {}
             }
             let (planned, revision, now) = self.shared.with(|topology, now| {
@@ -172,7 +189,9 @@ impl Service {
             }
             if shown != Some(revision) || now.at.saturating_sub(shown_at) >= HEARTBEAT {
                 (shown, shown_at) = (Some(revision), now.at);
-                self.shared.published.send_replace(self.shared.render());
+                if self.shared.published.receiver_count() > 0 {
+                    self.shared.published.send_replace(self.shared.render());
+                }
             }
         }
     }
@@ -187,9 +206,33 @@ impl Handle {
         self.0.wake_calls();
     }
 
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        self.0.clone()
+    }
+
     /// Reads the state machine.
     pub fn read<T>(&self, read: impl FnOnce(&Topology, Now) -> T) -> T {
         self.0.with(|topology, now| read(topology, now))
+    }
+}
+
+// === impl Only ===
+
+impl Directory for Only {
+    fn admit<'a>(
+        &'a self,
+        hello: Option<&'a v1::Hello>,
+    ) -> BoxFuture<'a, Result<Admitted, Status>> {
+        Box::pin(async move {
+            let topology = self.topology.clone();
+            let identity = self.authenticator.authenticate(hello).await;
+            let identity = identity
+                .inspect_err(|_| topology.0.with(|topology, _| topology.handle_stranger()))?;
+            Ok(Admitted {
+                member: identity.member,
+                topology,
+            })
+        })
     }
 }
 
@@ -212,6 +255,10 @@ impl Shared {
 
     pub(crate) fn published(&self) -> watch::Receiver<Bytes> {
         self.published.subscribe()
+    }
+
+    pub(crate) fn shutdown(&self) -> &CancellationToken {
+        &self.shutdown
     }
 
     pub(crate) fn calls(&self) -> watch::Receiver<u64> {

@@ -27,6 +27,7 @@ pub use self::limits::{Limits, Refusal};
 use self::links::Links;
 use self::member::Member;
 pub use self::member::State;
+pub use self::origins::SILENT;
 use self::planning::Planning;
 pub use self::planning::Progress;
 pub use self::view::View;
@@ -154,6 +155,32 @@ impl Topology {
             welcome,
             replaced,
         })
+    }
+
+    /// What a member without name and configuration is told: `None` while there is no configuration that it could start
+    /// with, since nothing is above it, or the roots do not know it.
+    pub fn introduce(&mut self, member: &str) -> Result<Option<v1::Welcome>, Refusal> {
+        let Some(entry) = self.roster.entry(member) else {
+            return Err(self.refuse(Refusal::UnknownMember {
+                member: limits::shorten(member),
+                topology: self.roster.topology.clone(),
+            }));
+        };
+        let Some(config) = self.planning.told(member) else {
+            return Ok(None);
+        };
+        let holds = match entry.role {
+            Role::Root => config.roots.iter().any(|root| root.name == member),
+            Role::Relay | Role::Edge => !config.parents.is_empty(),
+            Role::Origin | Role::Control => true,
+        };
+        Ok(holds.then(|| v1::Welcome {
+            identity: Role::Control.to_string(),
+            slot: member.to_owned(),
+            term: self.term,
+            config: Some(config.clone()),
+            ..Default::default()
+        }))
     }
 
     /// A full snapshot of what the member sees. Applied as a whole or not at all.
@@ -303,6 +330,11 @@ impl Topology {
     /// Whether somebody offers the stream.
     pub fn offers(&self, stream: &str) -> bool {
         self.known_offers().any(|offer| offer.stream == stream)
+    }
+
+    /// What a member offers by its own last word; none while that does not count.
+    pub fn offered(&self, member: &str) -> &[v1::Offer] {
+        self.fresh(member).map_or(&[], |report| &report.offers)
     }
 
     fn refuse(&mut self, refusal: Refusal) -> Refusal {

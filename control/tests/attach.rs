@@ -65,9 +65,10 @@ async fn control() -> Control {
         limits: Limits::default(),
         changes: true,
     };
-    let service = Service::new(settings, Arc::new(secret()), shutdown.clone());
+    let service = Service::new(settings, shutdown.clone());
     let handle = service.handle();
-    let task = tokio::spawn(async move { service.run(grpc, http).await.unwrap() });
+    let task =
+        tokio::spawn(async move { service.run(Arc::new(secret()), grpc, http).await.unwrap() });
     Control {
         uri,
         page,
@@ -280,4 +281,52 @@ async fn a_stop_ends_calls_with_unavailable_and_event_streams_at_once() {
     drop((member, events));
     let stopped = tokio::time::timeout(Duration::from_secs(20), control.task);
     stopped.await.unwrap().unwrap();
+}
+
+fn newcomer(member: &str) -> attach_request::Body {
+    let hello = v1::Hello {
+        features: vec![banyan_proto::trust::BOOT.to_owned()],
+        ..secret().hello(member, "boot")
+    };
+    attach_request::Body::Hello(hello)
+}
+
+#[tokio::test]
+async fn a_new_member_is_told_its_name_and_configuration_once_something_is_above_it() {
+    let control = control().await;
+    let refused = call(&control, newcomer("edge-0")).await.err().unwrap();
+    assert_eq!(refused.code(), tonic::Code::Unavailable);
+    assert!(
+        refused.message().contains("nothing is above \"edge-0\""),
+        "{refused}"
+    );
+
+    let asking = call(&control, newcomer("edge-0"));
+    let growing = async {
+        let mut roster = roster(&["edge-0", "edge-1"]);
+        let parent = v1::Peer {
+            name: "root-0".to_owned(),
+            uri: "http://root-0:1".to_owned(),
+        };
+        roster.members[0].config.parents = vec![parent];
+        control.handle.set_roster(roster);
+    };
+    let (member, ()) = tokio::join!(asking, growing);
+    let mut member = member.unwrap();
+    let attach_reply::Body::Welcome(welcome) = member.reply().await.unwrap() else {
+        panic!("no welcome");
+    };
+    assert_eq!((&*welcome.slot, welcome.term), ("edge-0", 42));
+    assert_eq!(welcome.config.unwrap().parents[0].name, "root-0");
+    assert!(
+        member.replies.message().await.unwrap().is_none(),
+        "the call is over"
+    );
+    let calls = control.handle.read(|topology, _| topology.sessions());
+    assert_eq!(calls, 0, "asking is not attaching");
+
+    let stranger = call(&control, newcomer("edge-7")).await.err().unwrap();
+    assert_eq!(stranger.code(), tonic::Code::PermissionDenied);
+    control.shutdown.cancel();
+    control.task.await.unwrap();
 }

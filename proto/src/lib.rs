@@ -7,7 +7,8 @@
 //! * [`load`]: the figures of a load as metrics;
 //! * [`carrier`]: which root carries a stream, computed alike by everybody;
 //! * [`transport`]: HTTP/2 settings for both ends;
-//! * [`trust`]: who a caller is.
+//! * [`trust`]: who a caller is;
+//! * [`redirect`]: standbys of the control plane, and who follows what they say.
 //!
 //! Rendezvous and Control carry small messages and use the generated code as it is.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -16,6 +17,7 @@ pub mod carrier;
 pub mod client;
 pub mod frame;
 pub mod load;
+pub mod redirect;
 pub mod server;
 pub mod transport;
 pub mod trust;

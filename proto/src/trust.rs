@@ -2,9 +2,12 @@
 //!
 //! The local world and the testbed share a random secret per run. A member's credential is its name
 //! and a keyed BLAKE3 of that name: the holder of the secret can check it, and a member cannot be
-//! taken for another by a change of `member_uid`.
+//! taken for another by a change of `member_uid`. In Kubernetes the control plane is shown a projected
+//! token of the pod's service account instead, and tells the member who it is; members among each
+//! other keep the secret, which all pods of a topology share.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 use futures::future::BoxFuture;
@@ -18,6 +21,15 @@ pub const RUN_SECRET: &str = "run-secret";
 
 /// Environment variable that carries the secret to local members.
 pub const RUN_SECRET_VARIABLE: &str = "BANYAN_RUN_SECRET";
+
+/// Name of the credential scheme of [`ServiceAccount`] in `Hello.scheme`.
+pub const SERVICE_ACCOUNT: &str = "service-account";
+
+/// Audience that tokens of members are made for, so that they are of no use elsewhere.
+pub const AUDIENCE: &str = "banyan.media";
+
+/// In `Hello.features`: the caller asks for its name and configuration, and will call again.
+pub const BOOT: &str = "boot";
 
 /// A caller whose credential held.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -133,9 +145,95 @@ impl Authenticator for RunSecret {
     }
 }
 
+/// The projected token of this pod's service account. Tokens rotate, so the file is read for each call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceAccount {
+    file: PathBuf,
+}
+
+/// A token that cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// No such file, or no right to read it.
+    #[error("service account token {path:?} cannot be read: {source}")]
+    Read {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Nothing in it.
+    #[error("service account token {path:?} is empty; a projected token is accepted")]
+    Empty {
+        /// Where it is.
+        path: PathBuf,
+    },
+}
+
+impl ServiceAccount {
+    /// Of the file that holds the token.
+    pub fn new(file: impl Into<PathBuf>) -> Self {
+        Self { file: file.into() }
+    }
+
+    /// Where the token is.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The first message of a call by whoever holds the token now.
+    pub fn hello(&self, boot_id: &str) -> Result<v1::Hello, TokenError> {
+        let path = || self.file.clone();
+        let text = std::fs::read_to_string(&self.file).map_err(|source| TokenError::Read {
+            path: path(),
+            source,
+        })?;
+        let token = text.trim();
+        if token.is_empty() {
+            return Err(TokenError::Empty { path: path() });
+        }
+        Ok(v1::Hello {
+            protocol_min: PROTOCOL,
+            protocol_max: PROTOCOL,
+            boot_id: boot_id.to_owned(),
+            scheme: SERVICE_ACCOUNT.to_owned(),
+            credential: token.as_bytes().to_vec().into(),
+            ..Default::default()
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_is_read_anew_for_each_call_and_its_absence_is_one_sentence() {
+        let folder = tempfile::tempdir().unwrap();
+        let account = ServiceAccount::new(folder.path().join("token"));
+        let error = account.hello("boot").unwrap_err().to_string();
+        assert!(
+            error.contains("token") && error.contains("cannot be read"),
+            "{error}"
+        );
+        for token in ["first", "second"] {
+            std::fs::write(account.file(), format!("{token}\n")).unwrap();
+            let hello = account.hello("boot").unwrap();
+            assert_eq!(
+                (&*hello.scheme, &*hello.credential),
+                (SERVICE_ACCOUNT, token.as_bytes())
+            );
+        }
+        std::fs::write(account.file(), "\n").unwrap();
+        assert!(
+            account
+                .hello("boot")
+                .unwrap_err()
+                .to_string()
+                .contains("empty")
+        );
+    }
 
     fn secret(byte: u8) -> RunSecret {
         RunSecret::new([byte; 32])

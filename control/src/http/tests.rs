@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use banyan_proto::trust::RunSecret;
 use banyan_proto::v1;
 use http_body_util::BodyExt;
 use tower::ServiceExt;
@@ -35,7 +34,6 @@ fn service() -> Service {
             limits: Limits::default(),
             changes: true,
         },
-        Arc::new(RunSecret::new([7; 32])),
         CancellationToken::new(),
     )
 }

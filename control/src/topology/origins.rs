@@ -9,7 +9,7 @@ use super::view::{Origin, Preparation};
 use crate::roster::Role;
 
 /// State of a content server that no root hears.
-pub(super) const SILENT: &str = "Silent";
+pub const SILENT: &str = "Silent";
 
 const ACTIVE: &str = "Active";
 

@@ -169,6 +169,11 @@ impl Planning {
         Some(told.config.clone())
     }
 
+    /// The configuration that a member has or is to start with.
+    pub(super) fn told(&self, member: &str) -> Option<&v1::Config> {
+        self.told.get(member).map(|told| &told.config)
+    }
+
     /// Term and version of what a member is to know.
     pub(super) fn due(&self, member: &str) -> Option<(u64, u64)> {
         let told = self.told.get(member).filter(|told| told.adopted)?;
