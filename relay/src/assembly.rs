@@ -17,7 +17,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Control};
 use crate::connector::Dialled;
 use crate::core::{Core, Options, Role};
 use crate::leave::{Manner, Orders, Steps, leave};
@@ -30,7 +30,7 @@ use crate::{attach, egress, follow, probe, room};
 /// A relay with its sockets bound and nothing running yet.
 pub struct Relay {
     core: Arc<Core>,
-    control: Option<String>,
+    control: Option<Control>,
     grpc: TcpListener,
     http: TcpListener,
     manner: Manner,
@@ -41,8 +41,17 @@ pub struct Relay {
 impl Relay {
     /// Binds both addresses and builds the core; starts nothing.
     pub async fn bind(config: Config, secret: RunSecret) -> anyhow::Result<Relay> {
-        let grpc = bind("grpc", config.grpc).await?;
         let http = bind("http", config.http).await?;
+        Self::bind_beside(http, config, secret).await
+    }
+
+    /// The same beside a listener for HTTP that is bound already.
+    pub(crate) async fn bind_beside(
+        http: TcpListener,
+        config: Config,
+        secret: RunSecret,
+    ) -> anyhow::Result<Relay> {
+        let grpc = bind("grpc", config.grpc).await?;
         let grpc_address = grpc.local_addr()?;
         let http_address = http.local_addr()?;
         let boot_id = format!("{:016x}", rand::random::<u64>());
@@ -156,15 +165,15 @@ impl Relay {
 }
 
 /// Starts the core's own tasks.
-pub(crate) fn start(core: &Arc<Core>, control: Option<String>) {
+pub(crate) fn start(core: &Arc<Core>, control: Option<Control>) {
     core.spawn(follow::run(core.clone()));
     core.spawn(probe::run(core.clone()));
     if core.options.role == Role::Root {
         core.spawn(rendezvous::select(core.clone()));
     }
     core.spawn(room::run(core.clone()));
-    if let Some(uri) = control {
-        core.spawn(attach::run(core.clone(), uri));
+    if let Some(control) = control {
+        core.spawn(attach::run(core.clone(), control));
     }
 }
 
@@ -185,7 +194,7 @@ async fn serve_grpc(
         .context("grpc")
 }
 
-async fn bind(what: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+pub(crate) async fn bind(what: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         if error.kind() == std::io::ErrorKind::AddrInUse {
             anyhow::anyhow!(

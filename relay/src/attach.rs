@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use banyan_proto::redirect::Target;
 use banyan_proto::transport;
 use banyan_proto::v1::{self, attach_reply, attach_request::Body, control_client::ControlClient};
 use rand::Rng;
@@ -15,6 +16,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
+use crate::config::Control;
 use crate::core::Core;
 
 const REPORT_EVERY: Duration = Duration::from_secs(1);
@@ -35,25 +37,52 @@ struct Taken {
     version: u64,
 }
 
-/// Attaches to `uri` until the core stops.
-pub(crate) async fn run(core: Arc<Core>, uri: String) {
+/// Attaches to `control` until the core stops.
+pub(crate) async fn run(core: Arc<Core>, control: Control) {
+    let mut target = Target::new(&control.uri);
     let mut taken = Taken::default();
     let mut retry = RETRY_FIRST;
     loop {
-        let error = match attach(&core, &uri, &mut taken, &mut retry).await {
+        let ended = match hello(&core, &control) {
+            Ok(hello) => attach(&core, target.uri(), hello, &mut taken, &mut retry).await,
+            Err(error) => Err(error),
+        };
+        let error = match ended {
             Ok(()) => Status::unavailable("control ended the call"),
             Err(error) => error,
         };
-        tracing::debug!(control = uri, error = error.message(), "not attached");
+        tracing::debug!(
+            control = target.uri(),
+            error = error.message(),
+            "not attached"
+        );
+        if target.ended(&error) {
+            continue;
+        }
         let jitter = rand::rng().random_range(0.5..1.0);
         sleep(retry.mul_f64(jitter)).await;
         retry = (retry * 2).min(RETRY_LONGEST);
     }
 }
 
+/// Who this is, as the control plane asks it.
+fn hello(core: &Core, control: &Control) -> Result<v1::Hello, Status> {
+    let hello = match &control.account {
+        None => core.hello(),
+        Some(account) => account
+            .hello(&core.options.boot_id)
+            .map_err(|error| Status::unavailable(error.to_string()))?,
+    };
+    Ok(v1::Hello {
+        last_slot: core.member().to_owned(),
+        ..hello
+    })
+}
+
 async fn attach(
     core: &Arc<Core>,
     uri: &str,
+    hello: v1::Hello,
     taken: &mut Taken,
     retry: &mut Duration,
 ) -> Result<(), Status> {
@@ -70,7 +99,7 @@ async fn attach(
         // Full: control is slow; the next report says all of it again.
         let _ = outbox.try_send(message);
     };
-    send(Body::Hello(core.hello()));
+    send(Body::Hello(hello));
     let mut replies =
         tokio::time::timeout(WELCOME_PATIENCE, client.attach(ReceiverStream::new(inbox)))
             .await

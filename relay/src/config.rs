@@ -1,10 +1,13 @@
 //! What a relay is told at start: arguments, and the JSON of `--config`. Bad input is one sentence.
+//!
+//! A relay without `--member` asks the control plane who it is ([`Start::Ask`]); what it is told is checked alike.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use banyan_proto::transport;
+use banyan_proto::trust::ServiceAccount;
 use banyan_proto::v1;
 use clap::{Parser, ValueEnum};
 
@@ -28,9 +31,10 @@ enum RoleName {
 #[derive(Clone, Debug, Parser)]
 #[command(name = "banyan-relay", version)]
 pub struct Arguments {
-    /// This member's name, such as edge-0.
+    /// This member's name, such as edge-0; without it, --control tells it, to whoever has a
+    /// --service-account-token.
     #[arg(long, env = "BANYAN_MEMBER")]
-    member: String,
+    member: Option<String>,
     /// What it is in the tree.
     #[arg(long, env = "BANYAN_ROLE")]
     role: RoleName,
@@ -52,6 +56,12 @@ pub struct Arguments {
     /// URI of the control plane; without it the configuration stands.
     #[arg(long, env = "BANYAN_CONTROL")]
     control: Option<String>,
+    /// File with the token that tells the control plane who this is; read again for every call.
+    #[arg(long, env = "BANYAN_SERVICE_ACCOUNT_TOKEN")]
+    service_account_token: Option<PathBuf>,
+    /// Name to go on under, with --config, when the control plane does not tell one in time.
+    #[arg(long, env = "BANYAN_POD_NAME")]
+    pod_name: Option<String>,
     /// Media held in memory, over all tracks: bytes, or with KiB, MiB, GiB.
     #[arg(long, env = "BANYAN_MEMORY_BUDGET", default_value = "512MiB")]
     memory_budget: String,
@@ -70,6 +80,33 @@ pub struct Arguments {
     record: Option<PathBuf>,
 }
 
+/// How to start.
+#[derive(Clone, Debug)]
+pub enum Start {
+    /// With everything known.
+    Known(Box<Config>),
+    /// By asking the control plane first.
+    Ask(Box<Asking>),
+}
+
+/// What is known before the control plane was asked.
+#[derive(Clone, Debug)]
+pub struct Asking {
+    /// All but name and dynamic configuration.
+    pub(crate) config: Config,
+    pub(crate) control: Control,
+    pub(crate) file: PathBuf,
+    pub(crate) pod_name: Option<String>,
+}
+
+/// The way to the control plane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Control {
+    pub uri: String,
+    /// Who this is, over there; `None` = the holder of the run's secret.
+    pub account: Option<ServiceAccount>,
+}
+
 /// What the arguments mean.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -80,7 +117,7 @@ pub struct Config {
     pub http: SocketAddr,
     pub advertise: Option<String>,
     pub dynamic: v1::Config,
-    pub control: Option<String>,
+    pub control: Option<Control>,
     pub memory_budget: u64,
     pub record: Option<PathBuf>,
     pub leave: Manner,
@@ -115,16 +152,13 @@ pub enum ConfigError {
 }
 
 impl Arguments {
-    /// Reads the file and checks everything.
-    pub fn resolve(self) -> Result<Config, ConfigError> {
+    /// Reads the file, where it is needed now, and checks everything.
+    pub fn resolve(self) -> Result<Start, ConfigError> {
         let role = match self.role {
             RoleName::Root => Role::Root,
             RoleName::Relay => Role::Relay,
             RoleName::Edge => Role::Edge,
         };
-        check_name("member", &self.member)?;
-        let dynamic = read(&self.config)?;
-        check(&dynamic, &self.member, role)?;
         for (what, uri) in [("advertise", &self.advertise), ("control", &self.control)] {
             if let Some(uri) = uri {
                 transport::endpoint(uri).map_err(|source| ConfigError::Peer {
@@ -153,24 +187,48 @@ impl Arguments {
             })?),
             None => None,
         };
-        Ok(Config {
-            member: self.member,
+        let account = self.service_account_token.map(ServiceAccount::new);
+        let control = self.control.map(|uri| Control { uri, account });
+        let mut config = Config {
+            member: String::new(),
             role,
             topology: self.topology,
             grpc: self.grpc,
             http: self.http,
             advertise: self.advertise,
-            dynamic,
-            control: self.control,
+            dynamic: v1::Config::default(),
+            control: control.clone(),
             memory_budget,
             record: self.record,
             leave,
             max_egress,
-        })
+        };
+        match (self.member, control) {
+            (Some(member), _) => {
+                check_name("member", &member)?;
+                config.dynamic = read(&self.config)?;
+                check(&config.dynamic, &member, role)?;
+                config.member = member;
+                Ok(Start::Known(Box::new(config)))
+            }
+            (None, Some(control)) if control.account.is_some() => {
+                Ok(Start::Ask(Box::new(Asking {
+                    config,
+                    control,
+                    file: self.config,
+                    pod_name: self.pod_name,
+                })))
+            }
+            (None, _) => Err(ConfigError::Value {
+                what: "member",
+                value: String::new(),
+                accepted: "a name such as edge-0, or --control and --service-account-token to be told one,",
+            }),
+        }
     }
 }
 
-fn read(path: &Path) -> Result<v1::Config, ConfigError> {
+pub(crate) fn read(path: &Path) -> Result<v1::Config, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
         path: path.to_owned(),
         source,
@@ -232,7 +290,7 @@ pub(crate) fn check(config: &v1::Config, member: &str, role: Role) -> Result<(),
     Ok(())
 }
 
-fn check_name(what: &'static str, name: &str) -> Result<(), ConfigError> {
+pub(crate) fn check_name(what: &'static str, name: &str) -> Result<(), ConfigError> {
     let fits = (1..=63).contains(&name.len())
         && name
             .bytes()
@@ -314,10 +372,51 @@ mod tests {
         let path = path.to_str().unwrap();
         arguments.push(path);
         arguments.extend(more);
-        Arguments::try_parse_from(arguments)
+        let start = Arguments::try_parse_from(arguments)
+            .map_err(|error| error.to_string())?
+            .resolve()
+            .map_err(|error| error.to_string())?;
+        match start {
+            Start::Known(config) => Ok(*config),
+            Start::Ask(asking) => panic!("{asking:?}"),
+        }
+    }
+
+    fn nameless(more: &[&str]) -> Result<Start, String> {
+        let fixed = [
+            "banyan-relay",
+            "--role",
+            "edge",
+            "--topology",
+            "quay",
+            "--grpc",
+            "127.0.0.1:1",
+            "--http",
+            "127.0.0.1:2",
+            "--config",
+            "/nowhere/edge.json",
+        ];
+        Arguments::try_parse_from(fixed.iter().chain(more))
             .map_err(|error| error.to_string())?
             .resolve()
             .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_member_without_a_name_asks_for_one_where_it_can() {
+        let asks = nameless(&["--control", "http://c:1", "--service-account-token", "/t"]);
+        let Ok(Start::Ask(asking)) = asks else {
+            panic!("{asks:?}");
+        };
+        assert_eq!(asking.control.uri, "http://c:1");
+        for more in [
+            &[][..],
+            &["--control", "http://c:1"],
+            &["--service-account-token", "/t"],
+        ] {
+            let error = nameless(more).unwrap_err();
+            assert!(error.contains("--service-account-token"), "{error}");
+        }
     }
 
     const GOOD: &str =

@@ -9,6 +9,7 @@
 
 pub mod assembly;
 mod attach;
+mod boot;
 mod catalog;
 pub mod clock;
 pub mod config;

@@ -7,8 +7,9 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::assembly::{Relay, secret};
-use crate::config::{Arguments, Config};
+use crate::assembly::{Relay, bind, secret};
+use crate::boot;
+use crate::config::{Arguments, Start};
 use crate::leave::Orders;
 
 /// Bad configuration (`EX_USAGE`); a failed start is 1.
@@ -29,10 +30,10 @@ pub fn main() -> ExitCode {
         }
     };
     log();
-    let config = arguments.resolve().map_err(|error| error.to_string());
+    let start = arguments.resolve().map_err(|error| error.to_string());
     let secret = secret(|name| std::env::var(name).ok());
-    let (config, secret) = match (config, secret) {
-        (Ok(config), Ok(secret)) => (config, secret),
+    let (start, secret) = match (start, secret) {
+        (Ok(start), Ok(secret)) => (start, secret),
         (Err(error), _) | (_, Err(error)) => {
             eprintln!("error: {error}");
             return ExitCode::from(BAD_CONFIGURATION);
@@ -48,7 +49,7 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(config, secret)) {
+    match runtime.block_on(run(start, secret)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -57,10 +58,21 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn run(config: Config, secret: banyan_proto::trust::RunSecret) -> anyhow::Result<()> {
+async fn run(start: Start, secret: banyan_proto::trust::RunSecret) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let relay = Relay::bind(config, secret).await?;
+    let relay = match start {
+        Start::Known(config) => Relay::bind(*config, secret).await?,
+        Start::Ask(asking) => {
+            let http = bind("http", asking.config.http).await?;
+            let (config, http) = tokio::select! {
+                told = boot::wait(*asking, http) => told?,
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+            };
+            Relay::bind_beside(http, config, secret).await?
+        }
+    };
     let orders = Orders::default();
     let orphaned = CancellationToken::new();
     if std::env::var(EXIT_ON_STDIN_EOF).is_ok_and(|value| value == "1") {
