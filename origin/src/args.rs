@@ -45,6 +45,9 @@ pub(crate) struct Serve {
     /// Control plane to attach to; it may come and go
     #[arg(long)]
     pub(crate) control: Option<String>,
+    /// File with the token that tells the control plane who this is; read again for every call
+    #[arg(long)]
+    pub(crate) service_account_token: Option<PathBuf>,
     /// Media root: contents' files lie below it
     #[arg(long)]
     pub(crate) media: PathBuf,

@@ -5,7 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use banyan_proto::redirect::Target;
 use banyan_proto::transport;
+use banyan_proto::trust::ServiceAccount;
 use banyan_proto::v1::{self, attach_reply, attach_request, control_client::ControlClient};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -18,7 +20,9 @@ use crate::status::Member;
 
 /// The task that keeps attached.
 pub(crate) struct Attachment {
-    pub(crate) uri: String,
+    pub(crate) target: Target,
+    /// Who this is, as the control plane asks it; `None` = the holder of the run's secret.
+    pub(crate) account: Option<ServiceAccount>,
     pub(crate) member: Arc<Member>,
     pub(crate) settings: watch::Sender<Arc<Settings>>,
     /// Newest plan applied.
@@ -32,28 +36,49 @@ impl Attachment {
         loop {
             let began = Instant::now();
             let ended = self.attach().await;
-            let reason = ended.err().map_or_else(
-                || "the call ended".to_owned(),
-                |status| status.message().to_owned(),
-            );
+            let ended = ended
+                .err()
+                .unwrap_or_else(|| Status::unavailable("the call ended"));
+            let reason = ended.message().to_owned();
+            if self.target.ended(&ended) {
+                continue;
+            }
             // Control may be away for long; once per absence is enough.
             if !told || began.elapsed() > TELL_AGAIN {
-                tracing::info!(control = self.uri, reason, "not attached; going on without");
+                tracing::info!(
+                    control = self.target.uri(),
+                    reason,
+                    "not attached; going on without"
+                );
                 told = true;
             }
             backoff.wait(began.elapsed()).await;
         }
     }
 
+    fn hello(&self) -> Result<v1::Hello, Status> {
+        let hello = match &self.account {
+            None => self.member.hello(),
+            Some(account) => account
+                .hello(&self.member.boot_id)
+                .map_err(|error| Status::unavailable(error.to_string()))?,
+        };
+        Ok(v1::Hello {
+            last_slot: self.member.name.clone(),
+            ..hello
+        })
+    }
+
     async fn attach(&mut self) -> Result<(), Status> {
-        let endpoint =
-            transport::endpoint(&self.uri).map_err(|e| Status::invalid_argument(e.to_string()))?;
+        let hello = self.hello()?;
+        let endpoint = transport::endpoint(self.target.uri())
+            .map_err(|e| Status::invalid_argument(e.to_string()))?;
         let channel = endpoint
             .connect()
             .await
             .map_err(|e| Status::unavailable(e.to_string()))?;
         let (send, receive) = mpsc::channel(QUEUED);
-        let _ = send.try_send(request(attach_request::Body::Hello(self.member.hello())));
+        let _ = send.try_send(request(attach_request::Body::Hello(hello)));
         let mut client = ControlClient::new(channel);
         let call = client.attach(ReceiverStream::new(receive));
         let mut replies = tokio::time::timeout(ANSWER, call)
@@ -122,12 +147,16 @@ impl Attachment {
         }
     }
 
-    /// An older or equal generation is no error: what runs is at least as new.
+    /// An older generation is no error: what runs is newer. Of equal ones the control plane's word counts more than the
+    /// file's; what says the same changes nothing.
     fn accept(&self, config: v1::Config) -> Result<(), String> {
-        if config.generation <= self.settings.borrow().generation {
+        if config.generation < self.settings.borrow().generation {
             return Ok(());
         }
         let settings = config::check(config, self.member.topology()).map_err(|e| e.to_string())?;
+        if settings == **self.settings.borrow() {
+            return Ok(());
+        }
         if settings.wanted.epoch != self.settings.borrow().wanted.epoch {
             return Err(format!(
                 "epoch {} differs from {}; it stays for the life of a stream",

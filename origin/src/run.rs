@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use banyan_proto::trust::{RUN_SECRET_VARIABLE, RunSecret};
+use banyan_proto::trust::{RUN_SECRET_VARIABLE, RunSecret, ServiceAccount};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -101,6 +101,7 @@ fn options(serve: Serve) -> Result<Options, StartError> {
         advertise: serve.advertise,
         config,
         control: serve.control,
+        account: serve.service_account_token.map(ServiceAccount::new),
         media: serve.media,
         cache: serve.cache,
         record: serve.record,

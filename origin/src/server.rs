@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use banyan_proto::redirect::Target;
 use banyan_proto::server::MediaServer;
 use banyan_proto::transport;
-use banyan_proto::trust::RunSecret;
+use banyan_proto::trust::{RunSecret, ServiceAccount};
 use banyan_proto::v1;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -51,6 +52,8 @@ pub struct Options {
     pub config: v1::Config,
     /// Control plane to attach to.
     pub control: Option<String>,
+    /// Who this is, over there; `None` = the holder of the run's secret.
+    pub account: Option<ServiceAccount>,
     /// Media root.
     pub media: PathBuf,
     /// Folder for prepared assets.
@@ -248,7 +251,8 @@ impl Server {
         server.serve_http(http_listener);
         if let Some(uri) = options.control {
             let attachment = Attachment {
-                uri,
+                target: Target::new(uri),
+                account: options.account,
                 member: Arc::clone(&server.member),
                 settings,
                 plan: (0, 0),

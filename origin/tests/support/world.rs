@@ -95,6 +95,7 @@ impl World {
             advertise: None,
             config: self.config.clone(),
             control: None,
+            account: None,
             media: self.media.path().into(),
             cache: self.cache.path().into(),
             record: None,
