@@ -10,6 +10,7 @@ pub mod context;
 pub mod controllers;
 pub mod health;
 pub mod lease;
+pub mod members;
 pub mod metrics;
 pub mod process;
 pub mod release;
