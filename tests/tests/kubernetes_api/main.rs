@@ -1,6 +1,7 @@
 //! The custom resources against a real API server: what it accepts, refuses and says, what it fills in, and what
 //! kubectl shows of them.
 
+mod chart;
 mod releases;
 mod table;
 
