@@ -36,3 +36,5 @@ pub const OPERATOR_API_WRITES: &str = "banyan_operator_api_writes_total";
 pub const OPERATOR_LEADING: &str = "banyan_operator_leading";
 /// Number of this operator's leadership.
 pub const OPERATOR_TERM: &str = "banyan_operator_term";
+/// Changes of the origin of a stream, as the operator saw them.
+pub const ORIGIN_RESELECTIONS: &str = "banyan_operator_origin_reselections_total";

@@ -28,6 +28,17 @@ pub enum Sight<T> {
     Lost,
 }
 
+impl<T> Sight<T> {
+    /// The same, borrowed.
+    pub fn as_ref(&self) -> Sight<&T> {
+        match self {
+            Self::Known(seen) => Sight::Known(seen),
+            Self::Waiting => Sight::Waiting,
+            Self::Lost => Sight::Lost,
+        }
+    }
+}
+
 /// Something the API server did not take, told by the step that applies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {

@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod caches;
 pub mod server;
 pub mod topology;
+mod unreadable;
 pub mod watch;
 
 use std::collections::{BTreeSet, HashMap};
@@ -30,6 +31,7 @@ use self::caches::{Caches, Troubles};
 use self::watch::{Concerned, Key, Queues, Watches};
 use crate::apply;
 use crate::build;
+use crate::conditions::Failure;
 use crate::context::Context;
 use crate::lease::Place;
 use crate::metrics::Metrics;
@@ -40,6 +42,14 @@ const DEBOUNCE: Duration = Duration::from_millis(200);
 /// Objects of a kind reconciled at once. More only makes an API server slower that is slow already.
 const CONCURRENCY: u16 = 16;
 
+/// What a failed step means for conditions.
+fn failure(error: &apply::Error) -> Failure {
+    Failure {
+        reason: error.reason(),
+        message: error.to_string(),
+    }
+}
+
 /// Why a reconcile did not finish.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -47,6 +57,9 @@ pub enum Error {
     /// Not everything was read yet.
     #[error("{0}")]
     Unread(String),
+    /// Something may not be read.
+    #[error("not allowed: {0}")]
+    Blind(String),
     /// Children cannot be built.
     #[error("children cannot be built: {0}")]
     Build(#[from] build::Error),
@@ -60,9 +73,19 @@ impl Error {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Unread(_) => "Unread",
+            Self::Blind(_) => banyan_api::reasons::FORBIDDEN,
             Self::Build(error) => error.reason(),
             Self::Apply(error) => error.reason(),
         }
+    }
+}
+
+/// Whether everything was read; a reconcile that knows a part only would take the rest for missing.
+fn complete(caches: &Caches) -> Result<(), Error> {
+    match (caches.forbidden(), caches.missing()) {
+        (Some(forbidden), _) => Err(Error::Blind(forbidden)),
+        (None, Some(missing)) => Err(Error::Unread(missing)),
+        (None, None) => Ok(()),
     }
 }
 
@@ -131,6 +154,7 @@ pub fn watch(
         budgets: watches.children(),
         policies: watches.children(),
         revisions: watches.children(),
+        pods: watches.pods(),
         troubles: watches.troubles,
     };
     (caches, concerned, queues)

@@ -21,6 +21,7 @@ pub struct Metrics {
     backing_off: Family<Labels, Gauge<u64, AtomicU64>>,
     watch_errors: Family<Labels, Counter>,
     writes: Family<Labels, Counter>,
+    reselections: Counter,
     leading: Gauge<u64, AtomicU64>,
     term: Gauge<u64, AtomicU64>,
 }
@@ -33,6 +34,7 @@ impl Default for Metrics {
         let backing_off = Family::default();
         let watch_errors = Family::default();
         let writes = Family::default();
+        let reselections = Counter::default();
         let leading = Gauge::default();
         let term = Gauge::default();
         registry.register(
@@ -61,6 +63,11 @@ impl Default for Metrics {
             Clone::clone(&writes),
         );
         registry.register(
+            counter_name(banyan_api::metrics::ORIGIN_RESELECTIONS),
+            "Changes of the origin of a stream that statuses showed",
+            reselections.clone(),
+        );
+        registry.register(
             banyan_api::metrics::OPERATOR_LEADING,
             "1 while this process leads",
             leading.clone(),
@@ -77,6 +84,7 @@ impl Default for Metrics {
             backing_off,
             watch_errors,
             writes,
+            reselections,
             leading,
             term,
         }
@@ -121,6 +129,11 @@ impl Metrics {
         self.writes
             .get_or_create(&vec![("verb", verb.to_owned()), ("kind", kind.to_owned())])
             .get()
+    }
+
+    /// A stream comes from another origin.
+    pub fn reselected(&self) {
+        self.reselections.inc();
     }
 
     /// The term this process leads in, if it does.

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::args::Arguments;
 use crate::context::Context;
 use crate::controllers;
+use crate::events::Events;
 use crate::health::{self, Health};
 use crate::lease::driver::Driver;
 use crate::lease::{Candidate, End, Place, Timing};
@@ -107,18 +108,25 @@ async fn run(arguments: Arguments, started: Instant) -> anyhow::Result<()> {
 
     let resign = CancellationToken::new();
     let mut election = tokio::spawn(driver.run(resign.clone()));
-    let (caches, _concerned, queues) = controllers::watch(
+    let (caches, concerned, queues) = controllers::watch(
         client.clone(),
         arguments.watch_namespace.clone(),
         metrics.clone(),
     );
     known.send_replace(Some(caches.clone()));
     tokio::spawn(count_leadership(place.clone(), metrics.clone()));
+    let events = Events::new(
+        client.clone(),
+        &arguments.pod_name,
+        fence.clone(),
+        metrics.clone(),
+    );
     let context = Arc::new(Context::new(
         client,
         arguments.release(),
-        caches,
+        (caches, concerned),
         fence,
+        events,
         metrics,
     ));
     let mut controlling = tokio::spawn(controllers::run(context, queues, place, leaving.clone()));

@@ -71,7 +71,7 @@ pub enum Error {
 
 impl Error {
     /// What a failed request to write an object means.
-    pub(super) fn of(verb: &'static str, kind: &str, name: &str, error: &kube::Error) -> Self {
+    pub fn of(verb: &'static str, kind: &str, name: &str, error: &kube::Error) -> Self {
         let (kind, name, message) = (kind.to_owned(), name.to_owned(), sentence(error));
         let code = match error {
             kube::Error::Api(status) => status.code,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use banyan_api::{ContentServer, StreamTopology};
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
-use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::DeserializeGuard;
@@ -46,6 +46,8 @@ macro_rules! children {
             pub servers: Store<DeserializeGuard<ContentServer>>,
             $(#[doc = concat!("Every ", stringify!($kind), " with our label.")]
             pub $field: Store<$kind>,)*
+            /// Pods of members, without their spec.
+            pub pods: Store<Pod>,
             /// What each watch complains about, by kind.
             pub troubles: Troubles,
         }
@@ -59,6 +61,9 @@ macro_rules! children {
                 }
                 if !ready(&self.servers) {
                     kinds.push("ContentServer");
+                }
+                if !ready(&self.pods) {
+                    kinds.push("Pod");
                 }
                 $(if !ready(&self.$field) {
                     kinds.push(stringify!($kind));
@@ -91,7 +96,10 @@ impl Caches {
     /// A watch that is not allowed, as one sentence.
     pub fn forbidden(&self) -> Option<String> {
         let kinds = self.unread();
-        kinds.iter().find_map(|kind| self.troubles.of(kind))
+        let troubles = kinds.iter().filter_map(|kind| self.troubles.of(kind));
+        troubles
+            .into_iter()
+            .find(|trouble| trouble.contains("forbidden"))
     }
 
     /// The child of this name, if it is known.
@@ -103,6 +111,16 @@ impl Caches {
     pub fn controlled<K: Child>(&self, namespace: &str, uid: &str) -> Vec<Arc<K>> {
         K::store(self).find_all(|child| {
             child.namespace().as_deref() == Some(namespace) && controller(child.meta()) == Some(uid)
+        })
+    }
+
+    /// Pods in a namespace that carry these labels.
+    pub fn pods(&self, namespace: &str, labels: &[(&str, &str)]) -> Vec<Arc<Pod>> {
+        self.pods.find_all(|pod| {
+            let has = |(key, value): &(&str, &str)| {
+                pod.labels().get(*key).is_some_and(|found| found == value)
+            };
+            pod.namespace().as_deref() == Some(namespace) && labels.iter().all(has)
         })
     }
 

@@ -2,17 +2,21 @@
 
 mod apply;
 mod dereference;
+mod update_status;
 mod validate;
 
 use std::sync::Arc;
 
 use banyan_api::ContentServer;
+use banyan_api::validate::Refusal;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 
 use self::dereference::Found;
-use super::{Error, counted, key, retry};
+use self::update_status::Outcome;
+use super::{Error, counted, failure, key, retry, unreadable};
 use crate::build;
+use crate::conditions::Failure;
 use crate::context::{Context, RESYNC};
 
 const CONTROLLER: &str = "server";
@@ -40,27 +44,97 @@ async fn steps(
     object: &DeserializeGuard<ContentServer>,
     context: &Context,
 ) -> Result<Action, Error> {
-    let Ok(object) = &object.0 else {
-        return Ok(Action::await_change());
+    let object = match &object.0 {
+        Ok(object) => object,
+        Err(invalid) => {
+            unreadable::tell::<ContentServer>(invalid, context).await?;
+            return Ok(Action::await_change());
+        }
     };
     if object.metadata.deletion_timestamp.is_some() {
         // Owner references clear up.
         return Ok(Action::await_change());
     }
-    let found = dereference::find(object, context)?;
-    let Ok(valid) = validate::check(&found) else {
-        return Ok(Action::await_change());
+    let done = carry_out(object, context).await;
+    let server = key(object);
+    if context.updates.set(&server, done.updates) {
+        let topology = object.spec.topology.clone();
+        context.concerned.topology((server.0, topology)).await;
+    }
+    if let Some(Error::Unread(_)) = done.error {
+        // Too early to say anything.
+        return done.error.map_or(Ok(Action::await_change()), Err);
+    }
+    let (seen, again) = dereference::seen(object, context);
+    let outcome = Outcome {
+        refusals: &done.refusals,
+        failures: &done.failures,
+        seen: seen.as_ref(),
     };
-    let children = build::server(&build::ServerInput {
+    let revisit = update_status::update(object, &outcome, context).await?;
+    match done.error {
+        Some(error) => Err(error),
+        None => {
+            let soonest = revisit.into_iter().chain(again).min();
+            Ok(Action::requeue(soonest.map_or(RESYNC, |at| at.min(RESYNC))))
+        }
+    }
+}
+
+/// What became of the steps before the status.
+#[derive(Default)]
+struct Done {
+    refusals: Vec<Refusal>,
+    failures: Vec<Failure>,
+    updates: Vec<String>,
+    /// To be tried again.
+    error: Option<Error>,
+}
+
+impl Done {
+    fn failed(mut self, error: Error) -> Self {
+        self.failures.push(Failure {
+            reason: error.reason(),
+            message: error.to_string(),
+        });
+        self.error = Some(error);
+        self
+    }
+}
+
+async fn carry_out(object: &ContentServer, context: &Context) -> Done {
+    let done = Done::default();
+    let found = match dereference::find(object, context) {
+        Ok(found) => found,
+        Err(error) => return done.failed(error),
+    };
+    let valid = match validate::check(&found) {
+        Ok(valid) => valid,
+        // What is there stays as it is.
+        Err(refusals) => return Done { refusals, ..done },
+    };
+    let input = build::ServerInput {
         object: found.object,
         model: &valid.model,
         topology: valid.topology,
         release: &context.release,
         stored: &found.revisions,
         configs: &found.configs,
-    })?;
-    if !valid.topology.spec.paused {
-        apply::apply(&found, &children, context).await?;
+    };
+    let children = match build::server(&input) {
+        Ok(children) => children,
+        Err(error) => return done.failed(error.into()),
+    };
+    let mut done = Done {
+        updates: children.updates.clone(),
+        ..done
+    };
+    if valid.topology.spec.paused {
+        return done;
     }
-    Ok(Action::requeue(RESYNC))
+    if let Err(error) = apply::apply(&found, &children, context).await {
+        done.failures.push(failure(&error));
+        done.error = Some(error.into());
+    }
+    done
 }

@@ -2,17 +2,21 @@
 
 mod apply;
 mod dereference;
+mod update_status;
 mod validate;
 
 use std::sync::Arc;
 
 use banyan_api::StreamTopology;
+use banyan_api::validate::Refusal;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 
 use self::dereference::Found;
-use super::{Error, counted, key, retry};
+use self::update_status::Outcome;
+use super::{Error, counted, failure, key, retry, unreadable};
 use crate::build;
+use crate::conditions::Failure;
 use crate::context::{Context, RESYNC};
 
 const CONTROLLER: &str = "topology";
@@ -46,26 +50,88 @@ async fn steps(
     object: &DeserializeGuard<StreamTopology>,
     context: &Context,
 ) -> Result<Action, Error> {
-    let Ok(object) = &object.0 else {
-        return Ok(Action::await_change());
+    let object = match &object.0 {
+        Ok(object) => object,
+        Err(invalid) => {
+            unreadable::tell::<StreamTopology>(invalid, context).await?;
+            return Ok(Action::await_change());
+        }
     };
     if object.metadata.deletion_timestamp.is_some() {
         // Owner references clear up.
         return Ok(Action::await_change());
     }
-    let found = dereference::find(object, context)?;
-    let Ok(valid) = validate::check(&found) else {
-        return Ok(Action::await_change());
+    let done = carry_out(object, context).await;
+    if let Some(Error::Unread(_)) = done.error {
+        // Too early to say anything.
+        return done.error.map_or(Ok(Action::await_change()), Err);
+    }
+    let (seen, revisit) = dereference::seen(object, context);
+    let outcome = Outcome {
+        refusals: &done.refusals,
+        failures: &done.failures,
+        updates: &done.updates,
+        seen: seen.as_ref(),
     };
-    let children = build::topology(&build::TopologyInput {
+    update_status::update(object, &outcome, context).await?;
+    match done.error {
+        Some(error) => Err(error),
+        None => Ok(Action::requeue(revisit.map_or(RESYNC, |at| at.min(RESYNC)))),
+    }
+}
+
+/// What became of the steps before the status.
+#[derive(Default)]
+struct Done {
+    refusals: Vec<Refusal>,
+    failures: Vec<Failure>,
+    updates: Vec<String>,
+    /// To be tried again.
+    error: Option<Error>,
+}
+
+impl Done {
+    fn failed(mut self, error: Error) -> Self {
+        self.failures.push(Failure {
+            reason: error.reason(),
+            message: error.to_string(),
+        });
+        self.error = Some(error);
+        self
+    }
+}
+
+async fn carry_out(object: &StreamTopology, context: &Context) -> Done {
+    let done = Done::default();
+    let found = match dereference::find(object, context) {
+        Ok(found) => found,
+        Err(error) => return done.failed(error),
+    };
+    let valid = match validate::check(&found) {
+        Ok(valid) => valid,
+        // What is there stays as it is.
+        Err(refusals) => return Done { refusals, ..done },
+    };
+    let input = build::TopologyInput {
         object: found.object,
         model: &valid.model,
         release: &context.release,
         stored: &found.revisions,
         configs: &found.configs,
-    })?;
-    if !object.spec.paused {
-        apply::apply(&found, &children, context).await?;
+    };
+    let children = match build::topology(&input) {
+        Ok(children) => children,
+        Err(error) => return done.failed(error.into()),
+    };
+    let mut done = Done {
+        updates: found.updates(&children, context),
+        ..done
+    };
+    if object.spec.paused {
+        return done;
     }
-    Ok(Action::requeue(RESYNC))
+    let errors = apply::apply(&found, &children, context).await;
+    done.failures.extend(errors.iter().map(failure));
+    done.error = errors.into_iter().next().map(Error::Apply);
+    done
 }

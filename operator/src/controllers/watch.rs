@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use banyan_api::labels;
 use futures::StreamExt;
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::{self, ObjectRef, Store};
@@ -125,6 +126,24 @@ impl Watches {
         )
     }
 
+    /// Watches pods of members; tells the topology or server whose label they carry.
+    pub fn pods(&self) -> Store<Pod> {
+        let selector = format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_VALUE);
+        let config = watcher::Config::default().labels(&selector);
+        self.spawn(
+            config,
+            |pod: Arc<Pod>, _, concerned: Concerned| async move {
+                let namespace = pod.namespace().unwrap_or_default();
+                let of = |label| pod.labels().get(label).cloned();
+                if let Some(server) = of(labels::CONTENT_SERVER) {
+                    concerned.server((namespace, server)).await;
+                } else if let Some(topology) = of(labels::TOPOLOGY) {
+                    concerned.topology((namespace, topology)).await;
+                }
+            },
+        )
+    }
+
     /// Watches a kind and tells `touched` of every change: the object, whether it is there, and whom to tell.
     pub fn spawn<K, F, Told>(&self, config: watcher::Config, touched: F) -> Store<K>
     where
@@ -144,7 +163,7 @@ impl Watches {
         let mut events = Box::pin(
             watcher(self.api::<K>(), config)
                 .default_backoff()
-                .modify(|object| object.managed_fields_mut().clear())
+                .modify(slim)
                 .reflect(writer),
         );
         let (watches, reader) = (self.clone(), store.clone());
@@ -194,5 +213,13 @@ impl Watches {
         if !passing && self.troubles.set(kind, Some(trouble.clone())) {
             tracing::warn!(kind, "cannot be watched: {trouble}");
         }
+    }
+}
+
+/// Drops what nobody here reads and every object has a lot of.
+fn slim<K: Resource + 'static>(object: &mut K) {
+    object.meta_mut().managed_fields = None;
+    if let Some(pod) = (object as &mut dyn std::any::Any).downcast_mut::<Pod>() {
+        pod.spec = None;
     }
 }

@@ -1,14 +1,17 @@
 //! Everything a content server refers to, from the caches.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use banyan_api::{ContentServer, StreamTopology};
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::ResourceExt;
 
 use crate::apply::Owner;
+use crate::conditions::Sight;
+use crate::conditions::server::Seen;
 use crate::context::Context;
-use crate::controllers::Error;
+use crate::controllers::{Error, complete};
 
 /// Field manager of a server's children.
 const MANAGER: &str = "banyan-operator/server";
@@ -24,9 +27,7 @@ pub(super) struct Found<'a> {
 
 /// Looks it all up.
 pub(super) fn find<'a>(object: &'a ContentServer, context: &Context) -> Result<Found<'a>, Error> {
-    if let Some(missing) = context.caches.missing() {
-        return Err(Error::Unread(missing));
-    }
+    complete(&context.caches)?;
     let namespace = object.namespace().unwrap_or_default();
     let uid = object.uid().unwrap_or_default();
     let revisions = context
@@ -43,4 +44,9 @@ pub(super) fn find<'a>(object: &'a ContentServer, context: &Context) -> Result<F
             manager: MANAGER,
         },
     })
+}
+
+/// What members told, and when that will be judged anew though nothing changed.
+pub(super) fn seen(_object: &ContentServer, _context: &Context) -> (Sight<Seen>, Option<Duration>) {
+    (Sight::Waiting, None)
 }

@@ -13,12 +13,12 @@ use crate::apply::{Error, revision, run_secret, scale_in};
 use crate::build::TopologyChildren;
 use crate::context::Context;
 
-/// Applies all children. What one tier's trouble does not concern is applied all the same; the first error is told.
+/// Applies all children. What one tier's trouble does not concern is applied all the same; every error is told.
 pub(super) async fn apply(
     found: &Found<'_>,
     children: &TopologyChildren,
     context: &Context,
-) -> Result<(), Error> {
+) -> Vec<Error> {
     let TopologyChildren {
         config,
         accounts,
@@ -31,43 +31,55 @@ pub(super) async fn apply(
         updates: _,
     } = children;
     let (applier, owner) = (&context.applier, &found.owner);
-    let mut first = None;
-    let mut note = |result: Result<(), Error>| {
-        if let Err(error) = result {
-            first.get_or_insert(error);
-        }
-    };
-    note(run_secret::ensure(found.object, owner, context).await);
-    note(applier.apply_all(owner, std::slice::from_ref(config)).await);
-    note(applier.apply_all(owner, accounts).await);
-    note(applier.apply_all(owner, services).await);
-    note(applier.apply_all(owner, policies).await);
+    let mut results = vec![
+        run_secret::ensure(found.object, owner, context).await,
+        applier.apply_all(owner, std::slice::from_ref(config)).await,
+        applier.apply_all(owner, accounts).await,
+        applier.apply_all(owner, services).await,
+        applier.apply_all(owner, policies).await,
+    ];
     for (deployment, revision) in deployments.iter().zip(revisions) {
-        note(tier(found, deployment, revision, context).await);
+        results.push(tier(found, deployment, revision, context).await);
     }
-    note(applier.apply_all(owner, budgets).await);
-    if let Some(error) = first {
+    results.push(applier.apply_all(owner, budgets).await);
+    let errors: Vec<Error> = results.into_iter().filter_map(Result::err).collect();
+    if !errors.is_empty() {
         // What is not understood is not cleaned up.
-        return Err(error);
+        return errors;
     }
+    prune(found, children, context)
+        .await
+        .err()
+        .into_iter()
+        .collect()
+}
+
+/// Deletes what is not a child any longer.
+async fn prune(
+    found: &Found<'_>,
+    children: &TopologyChildren,
+    context: &Context,
+) -> Result<(), Error> {
+    let (applier, owner) = (&context.applier, &found.owner);
+    let config = std::slice::from_ref(&children.config);
     applier
-        .prune::<Deployment>(owner, &names(deployments))
+        .prune::<Deployment>(owner, &names(&children.deployments))
         .await?;
     applier
-        .prune::<PodDisruptionBudget>(owner, &names(budgets))
+        .prune::<PodDisruptionBudget>(owner, &names(&children.budgets))
         .await?;
     applier
-        .prune::<NetworkPolicy>(owner, &names(policies))
-        .await?;
-    applier.prune::<Service>(owner, &names(services)).await?;
-    applier
-        .prune::<ServiceAccount>(owner, &names(accounts))
+        .prune::<NetworkPolicy>(owner, &names(&children.policies))
         .await?;
     applier
-        .prune::<ConfigMap>(owner, &names(std::slice::from_ref(config)))
+        .prune::<Service>(owner, &names(&children.services))
         .await?;
     applier
-        .prune::<ControllerRevision>(owner, &names(revisions))
+        .prune::<ServiceAccount>(owner, &names(&children.accounts))
+        .await?;
+    applier.prune::<ConfigMap>(owner, &names(config)).await?;
+    applier
+        .prune::<ControllerRevision>(owner, &names(&children.revisions))
         .await
 }
 

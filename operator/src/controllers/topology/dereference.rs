@@ -1,14 +1,18 @@
 //! Everything a topology refers to, from the caches.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use banyan_api::{ContentServer, StreamTopology};
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::ResourceExt;
 
 use crate::apply::Owner;
+use crate::build::TopologyChildren;
+use crate::conditions::Sight;
+use crate::conditions::topology::Seen;
 use crate::context::Context;
-use crate::controllers::Error;
+use crate::controllers::{Error, complete};
 
 /// Field manager of a topology's children.
 const MANAGER: &str = "banyan-operator/topology";
@@ -25,9 +29,7 @@ pub(super) struct Found<'a> {
 
 /// Looks it all up.
 pub(super) fn find<'a>(object: &'a StreamTopology, context: &Context) -> Result<Found<'a>, Error> {
-    if let Some(missing) = context.caches.missing() {
-        return Err(Error::Unread(missing));
-    }
+    complete(&context.caches)?;
     let (namespace, name) = crate::controllers::key(object);
     let uid = object.uid().unwrap_or_default();
     let revisions = context
@@ -45,4 +47,26 @@ pub(super) fn find<'a>(object: &'a StreamTopology, context: &Context) -> Result<
         },
         name,
     })
+}
+
+impl Found<'_> {
+    /// Newer pod templates that wait: the topology's own and its content servers'.
+    pub(super) fn updates(&self, children: &TopologyChildren, context: &Context) -> Vec<String> {
+        let of_servers = self.servers.iter().flat_map(|server| {
+            let key = crate::controllers::key(server);
+            let updates = context.updates.of(&key);
+            updates
+                .into_iter()
+                .map(move |update| format!("server {:?}: {update}", key.1))
+        });
+        children.updates.iter().cloned().chain(of_servers).collect()
+    }
+}
+
+/// What members told, and when that will be judged anew though nothing changed.
+pub(super) fn seen(
+    _object: &StreamTopology,
+    _context: &Context,
+) -> (Sight<Seen>, Option<Duration>) {
+    (Sight::Waiting, None)
 }
