@@ -1,8 +1,8 @@
 //! What every reconcile shares: one client, one applier, one recorder, one memory of failures.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use banyan_api::content_server::ContentServerStatus;
 use banyan_api::stream_topology::StreamTopologyStatus;
@@ -12,9 +12,11 @@ use crate::apply::run_secret::Asked;
 use crate::apply::writes::Writes;
 use crate::controllers::backoff::Backoff;
 use crate::controllers::caches::Caches;
+use crate::controllers::seen::Sights;
 use crate::controllers::watch::{Concerned, Key};
 use crate::events::Events;
 use crate::lease::fence::Fence;
+use crate::members::Members;
 use crate::metrics::Metrics;
 use crate::release::Release;
 use crate::status::Statuses;
@@ -27,6 +29,12 @@ pub struct Context {
     pub release: Release,
     /// What was read.
     pub caches: Caches,
+    /// The members of all topologies.
+    pub members: Members,
+    /// When they were known last.
+    pub sights: Sights,
+    /// Since when this process leads.
+    pub led: Led,
     /// Whether this process leads.
     pub fence: Fence,
     /// The way of every write.
@@ -47,10 +55,30 @@ pub struct Context {
     pub updates: Updates,
     /// The way of events.
     pub events: Events,
+    /// Topologies that members were told of, by UID.
+    told: Mutex<HashSet<String>>,
     /// Who is told of changes that no watch tells of.
     pub concerned: Concerned,
     /// Counters.
     pub metrics: Metrics,
+}
+
+/// Since when this process leads. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Led(Arc<Mutex<Option<Instant>>>);
+
+impl Led {
+    /// It leads from now on, or no longer.
+    pub fn set(&self, leads: bool) {
+        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *since = leads.then(|| since.unwrap_or_else(Instant::now));
+    }
+
+    /// For how long it has led.
+    pub fn time(&self) -> Duration {
+        let since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
 }
 
 /// Newer pod templates that wait, by content server.
@@ -81,7 +109,8 @@ impl Context {
         client: kube::Client,
         release: Release,
         (caches, concerned): (Caches, Concerned),
-        fence: Fence,
+        members: Members,
+        (fence, led): (Fence, Led),
         events: Events,
         metrics: Metrics,
     ) -> Self {
@@ -94,7 +123,11 @@ impl Context {
             topology_statuses: Statuses::default(),
             server_statuses: Statuses::default(),
             updates: Updates::default(),
+            members,
+            sights: Sights::default(),
+            led,
             events,
+            told: Mutex::default(),
             concerned,
             client,
             release,
@@ -103,6 +136,14 @@ impl Context {
             writes,
             metrics,
         }
+    }
+}
+
+impl Context {
+    /// Whether members were never told of this topology; they are after this.
+    pub fn first_told(&self, uid: &str) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.insert(uid.to_owned())
     }
 }
 

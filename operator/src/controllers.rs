@@ -5,6 +5,7 @@
 
 pub mod backoff;
 pub mod caches;
+pub mod seen;
 pub mod server;
 pub mod topology;
 mod unreadable;
@@ -34,6 +35,7 @@ use crate::build;
 use crate::conditions::Failure;
 use crate::context::Context;
 use crate::lease::Place;
+use crate::members::Members;
 use crate::metrics::Metrics;
 
 /// Changes within this are one reconcile.
@@ -93,6 +95,7 @@ fn complete(caches: &Caches) -> Result<(), Error> {
 pub fn watch(
     client: kube::Client,
     namespace: Option<String>,
+    members: &Members,
     metrics: Metrics,
 ) -> (Caches, Concerned, Queues) {
     let (concerned, queues) = watch::queues();
@@ -125,9 +128,14 @@ pub fn watch(
         }
     });
     let known_servers = servers.clone();
+    let members = members.clone();
     let topologies: Store<DeserializeGuard<StreamTopology>> = watches.spawn(
         all,
-        move |topology: Arc<DeserializeGuard<StreamTopology>>, _, concerned| {
+        move |topology: Arc<DeserializeGuard<StreamTopology>>, there, concerned| {
+            if !there {
+                let (namespace, name) = key(&*topology);
+                members.set_topology(&namespace, &name, None);
+            }
             let feeding = known_servers.clone();
             async move {
                 let (namespace, name) = key(&*topology);
@@ -158,6 +166,17 @@ pub fn watch(
         troubles: watches.troubles,
     };
     (caches, concerned, queues)
+}
+
+/// Tells controllers of what members report.
+pub async fn follow(members: Members, caches: Caches, concerned: Concerned) {
+    let mut changes = std::pin::pin!(members.changes());
+    while let Some((namespace, topology)) = changes.next().await {
+        for server in caches.feeding(&namespace, &topology) {
+            concerned.server(key(&server)).await;
+        }
+        concerned.topology((namespace, topology)).await;
+    }
 }
 
 /// Runs both controllers until told to leave and the last reconcile has ended.

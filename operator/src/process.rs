@@ -16,12 +16,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Arguments;
-use crate::context::Context;
+use crate::context::{Context, Led};
 use crate::controllers;
 use crate::events::Events;
 use crate::health::{self, Health};
 use crate::lease::driver::Driver;
 use crate::lease::{Candidate, End, Place, Timing};
+use crate::members::{self, Members};
 use crate::metrics::Metrics;
 
 /// Bad configuration (`EX_USAGE`); a failed start or lost leadership is 1.
@@ -108,13 +109,30 @@ async fn run(arguments: Arguments, started: Instant) -> anyhow::Result<()> {
 
     let resign = CancellationToken::new();
     let mut election = tokio::spawn(driver.run(resign.clone()));
+    let members = Members::new(members::Settings {
+        grpc: arguments.grpc,
+        http: arguments.http,
+        watch_namespace: arguments.watch_namespace.clone(),
+    });
     let (caches, concerned, queues) = controllers::watch(
         client.clone(),
         arguments.watch_namespace.clone(),
+        &members,
         metrics.clone(),
     );
     known.send_replace(Some(caches.clone()));
-    tokio::spawn(count_leadership(place.clone(), metrics.clone()));
+    let led = Led::default();
+    let leadership = follow_election(place.clone(), led.clone(), metrics.clone());
+    tokio::spawn(controllers::follow(
+        members.clone(),
+        caches.clone(),
+        concerned.clone(),
+    ));
+    let gone = CancellationToken::new();
+    let mut serving = tokio::spawn({
+        let (members, client, gone) = (members.clone(), client.clone(), gone.clone());
+        async move { members.run(client, leadership, gone).await }
+    });
     let events = Events::new(
         client.clone(),
         &arguments.pod_name,
@@ -125,7 +143,8 @@ async fn run(arguments: Arguments, started: Instant) -> anyhow::Result<()> {
         client,
         arguments.release(),
         (caches, concerned),
-        fence,
+        members,
+        (fence, led),
         events,
         metrics,
     ));
@@ -139,6 +158,10 @@ async fn run(arguments: Arguments, started: Instant) -> anyhow::Result<()> {
             return Err(end.into());
         }
         ended = health => ended.context("health ended")??,
+        ended = &mut serving => {
+            ended.context("the members' service ended")??;
+            anyhow::bail!("the members' service ended");
+        }
         ended = &mut controlling => {
             ended.context("the controllers ended")?;
             anyhow::bail!("the controllers ended");
@@ -153,7 +176,13 @@ async fn run(arguments: Arguments, started: Instant) -> anyhow::Result<()> {
         controlling.abort();
     }
     resign.cancel();
-    match election.await.context("the election ended")? {
+    let end = election.await.context("the election ended")?;
+    // Members go to the next leader.
+    gone.cancel();
+    if tokio::time::timeout(PATIENCE, serving).await.is_err() {
+        tracing::warn!("members did not leave within {} s", PATIENCE.as_secs());
+    }
+    match end {
         End::Resigned => Ok(()),
         lost => Err(lost.into()),
     }
@@ -170,12 +199,35 @@ fn candidate(arguments: &Arguments) -> Candidate {
     }
 }
 
-async fn count_leadership(mut place: watch::Receiver<Place>, metrics: Metrics) {
-    while place.changed().await.is_ok() {
-        metrics.leading(match &*place.borrow_and_update() {
-            Place::Leading { term } => Some(*term),
-            _ => None,
-        });
+/// Tells members, counters and the clock of leadership how the election goes.
+fn follow_election(
+    mut place: watch::Receiver<Place>,
+    led: Led,
+    metrics: Metrics,
+) -> members::Leadership {
+    let (term, term_told) = watch::channel(None);
+    let (leader, leader_told) = watch::channel(None);
+    tokio::spawn(async move {
+        loop {
+            let (new_term, new_leader) = match &*place.borrow_and_update() {
+                Place::Leading { term } => (Some(*term), None),
+                Place::Standby { leader } => (None, leader.clone()),
+                Place::Unknown | Place::Refused { .. } => (None, None),
+            };
+            metrics.leading(new_term);
+            led.set(new_term.is_some());
+            term.send_replace(new_term);
+            leader.send_replace(new_leader);
+            if place.changed().await.is_err() {
+                // The election has ended; nobody is told otherwise any more.
+                term.send_replace(None);
+                std::future::pending::<()>().await;
+            }
+        }
+    });
+    members::Leadership {
+        term: term_told,
+        leader: leader_told,
     }
 }
 

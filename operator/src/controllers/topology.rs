@@ -2,6 +2,7 @@
 
 mod apply;
 mod dereference;
+mod told;
 mod update_status;
 mod validate;
 
@@ -112,12 +113,20 @@ async fn carry_out(object: &StreamTopology, context: &Context) -> Done {
         // What is there stays as it is.
         Err(refusals) => return Done { refusals, ..done },
     };
+    if !object.spec.paused || context.first_told(&found.owner.uid) {
+        let desired = told::desired(&found, &valid);
+        let (namespace, name) = (&found.owner.namespace, &found.name);
+        context.members.set_topology(namespace, name, Some(desired));
+    }
+    let configs = context
+        .members
+        .configs(&found.owner.namespace, &found.name);
     let input = build::TopologyInput {
         object: found.object,
         model: &valid.model,
         release: &context.release,
         stored: &found.revisions,
-        configs: &found.configs,
+        configs: &configs,
     };
     let children = match build::topology(&input) {
         Ok(children) => children,

@@ -11,7 +11,7 @@ use crate::apply::Owner;
 use crate::conditions::Sight;
 use crate::conditions::server::Seen;
 use crate::context::Context;
-use crate::controllers::{Error, complete};
+use crate::controllers::{Error, complete, seen};
 
 /// Field manager of a server's children.
 const MANAGER: &str = "banyan-operator/server";
@@ -37,7 +37,11 @@ pub(super) fn find<'a>(object: &'a ContentServer, context: &Context) -> Result<F
         object,
         topology: context.caches.topology(&namespace, &object.spec.topology),
         revisions: revisions.iter().map(|one| (**one).clone()).collect(),
-        configs: BTreeMap::new(),
+        configs: context.members.server_configs(
+            &namespace,
+            &object.spec.topology,
+            &object.name_any(),
+        ),
         owner: Owner {
             namespace,
             uid,
@@ -47,6 +51,13 @@ pub(super) fn find<'a>(object: &'a ContentServer, context: &Context) -> Result<F
 }
 
 /// What members told, and when that will be judged anew though nothing changed.
-pub(super) fn seen(_object: &ContentServer, _context: &Context) -> (Sight<Seen>, Option<Duration>) {
-    (Sight::Waiting, None)
+pub(super) fn seen(object: &ContentServer, context: &Context) -> (Sight<Seen>, Option<Duration>) {
+    let (namespace, name) = crate::controllers::key(object);
+    let topology = object.spec.topology.clone();
+    let observed = context.members.observed(&namespace, &topology);
+    context
+        .sights
+        .judge((namespace, topology), &observed, context.led.time(), |observed| {
+            seen::of_server(observed, &name)
+        })
 }

@@ -111,12 +111,23 @@ async fn tier(
             &found.owner.namespace,
             (&found.name, tier),
             usize::try_from(wanted).unwrap_or(0),
-            &BTreeMap::new(),
+            &viewers(found, context),
         )
         .await?;
     }
     context.applier.apply(&found.owner, deployment).await?;
     Ok(())
+}
+
+/// Viewers of each edge, by slot.
+fn viewers(found: &Found<'_>, context: &Context) -> BTreeMap<String, u64> {
+    let observed = context
+        .members
+        .observed(&found.owner.namespace, &found.name);
+    let edges = observed.edges.into_iter();
+    edges
+        .map(|edge| (edge.name, u64::from(edge.sessions)))
+        .collect()
 }
 
 fn names<K: ResourceExt>(objects: &[K]) -> Vec<String> {

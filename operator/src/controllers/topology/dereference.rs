@@ -1,6 +1,5 @@
 //! Everything a topology refers to, from the caches.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use banyan_api::{ContentServer, StreamTopology};
@@ -12,7 +11,7 @@ use crate::build::TopologyChildren;
 use crate::conditions::Sight;
 use crate::conditions::topology::Seen;
 use crate::context::Context;
-use crate::controllers::{Error, complete};
+use crate::controllers::{Error, complete, seen};
 
 /// Field manager of a topology's children.
 const MANAGER: &str = "banyan-operator/topology";
@@ -24,7 +23,6 @@ pub(super) struct Found<'a> {
     pub(super) name: String,
     pub(super) servers: Vec<ContentServer>,
     pub(super) revisions: Vec<ControllerRevision>,
-    pub(super) configs: BTreeMap<String, String>,
 }
 
 /// Looks it all up.
@@ -39,7 +37,6 @@ pub(super) fn find<'a>(object: &'a StreamTopology, context: &Context) -> Result<
         object,
         servers: context.caches.feeding(&namespace, &name),
         revisions: revisions.iter().map(|one| (**one).clone()).collect(),
-        configs: BTreeMap::new(),
         owner: Owner {
             namespace,
             uid,
@@ -64,9 +61,10 @@ impl Found<'_> {
 }
 
 /// What members told, and when that will be judged anew though nothing changed.
-pub(super) fn seen(
-    _object: &StreamTopology,
-    _context: &Context,
-) -> (Sight<Seen>, Option<Duration>) {
-    (Sight::Waiting, None)
+pub(super) fn seen(object: &StreamTopology, context: &Context) -> (Sight<Seen>, Option<Duration>) {
+    let key = crate::controllers::key(object);
+    let observed = context.members.observed(&key.0, &key.1);
+    context
+        .sights
+        .judge(key, &observed, context.led.time(), seen::of_topology)
 }
