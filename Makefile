@@ -48,7 +48,7 @@ fmt: ## Format the sources
 	cargo fmt --all
 
 .PHONY: gen
-gen: ## Write the generated files (crds/, the chart's copies and README, docs/reference/crds.md)
+gen: ## Write the generated files (crds/, the chart's copies and README, docs/reference)
 	cargo run $(CARGO_FLAGS) -q -p banyan -- crds --out crds
 	PYTHONPATH=$$(scripts/python.sh) python3 -B scripts/references.py
 
