@@ -255,9 +255,9 @@ impl Applier {
     }
 
     /// Forgets children that are gone.
-    pub fn forget(&self, uid: &str) {
+    pub fn retain(&self, there: impl Fn(&str) -> bool) {
         let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        settled.remove(uid);
+        settled.retain(|uid, _| there(uid));
     }
 
     fn api<K: Child>(&self, owner: &Owner) -> Api<K> {
@@ -304,3 +304,6 @@ fn hash(value: &Value) -> String {
     let text = value.to_string();
     blake3::hash(text.as_bytes()).to_hex()[..16].to_owned()
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,6 +65,13 @@ impl Arguments {
         namespace.map_or(CLUSTER_LEASE_NAMESPACE, String::as_str)
     }
 
+    /// Namespace of the Lease of releases that watch all namespaces, for one that watches a single one.
+    pub fn wider_lease_namespace(&self) -> Option<&'static str> {
+        let single = self.watch_namespace.is_some();
+        (single && self.lease_namespace() != CLUSTER_LEASE_NAMESPACE)
+            .then_some(CLUSTER_LEASE_NAMESPACE)
+    }
+
     /// What builders need to know of the release.
     pub fn release(&self) -> Release {
         Release {

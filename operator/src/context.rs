@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use banyan_api::content_server::ContentServerStatus;
 use banyan_api::stream_topology::StreamTopologyStatus;
+use kube::ResourceExt;
 
 use crate::apply::Applier;
 use crate::apply::run_secret::Asked;
 use crate::apply::writes::Writes;
 use crate::controllers::backoff::Backoff;
 use crate::controllers::caches::Caches;
+use crate::controllers::key;
 use crate::controllers::seen::Sights;
 use crate::controllers::watch::{Concerned, Key};
 use crate::events::Events;
@@ -96,6 +98,12 @@ impl Updates {
         before.unwrap_or_default() != updates
     }
 
+    /// Forgets servers that are gone.
+    fn retain(&self, there: impl Fn(&Key) -> bool) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|key, _| there(key));
+    }
+
     /// What waits for a server.
     pub fn of(&self, server: &Key) -> Vec<String> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -140,6 +148,31 @@ impl Context {
 }
 
 impl Context {
+    /// Forgets what concerns objects that are gone. Memory is bounded by what the cluster holds.
+    pub fn sweep(&self) {
+        if self.caches.missing().is_some() {
+            return;
+        }
+        let topologies = self.caches.topologies.state();
+        let servers = self.caches.servers.state();
+        let keys = |all: &mut dyn Iterator<Item = Key>| all.collect::<HashSet<Key>>();
+        let topology_keys = keys(&mut topologies.iter().map(|one| key(&**one)));
+        let server_keys = keys(&mut servers.iter().map(|one| key(&**one)));
+        let mut uids: HashSet<String> = topologies.iter().filter_map(|one| one.uid()).collect();
+        uids.extend(servers.iter().filter_map(|one| one.uid()));
+        let children = self.caches.child_uids();
+        self.applier.retain(|uid| children.contains(uid));
+        self.asked.retain(|uid| uids.contains(uid));
+        self.topology_statuses.retain(|uid| uids.contains(uid));
+        self.server_statuses.retain(|uid| uids.contains(uid));
+        self.topologies.retain(|key| topology_keys.contains(key));
+        self.servers.retain(|key| server_keys.contains(key));
+        self.updates.retain(|key| server_keys.contains(key));
+        self.sights.retain(|key| topology_keys.contains(key));
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.retain(|uid| uids.contains(uid));
+    }
+
     /// Whether members were never told of this topology; they are after this.
     pub fn first_told(&self, uid: &str) -> bool {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use banyan_api::{ContentServer, StreamTopology};
-use futures::{Stream, StreamExt, stream};
+use futures::{FutureExt, Stream, StreamExt, stream};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -33,7 +33,7 @@ use self::watch::{Concerned, Key, Queues, Watches};
 use crate::apply;
 use crate::build;
 use crate::conditions::Failure;
-use crate::context::Context;
+use crate::context::{Context, RESYNC};
 use crate::lease::Place;
 use crate::members::Members;
 use crate::metrics::Metrics;
@@ -83,10 +83,14 @@ impl Error {
 }
 
 /// Whether everything was read; a reconcile that knows a part only would take the rest for missing.
-fn complete(caches: &Caches) -> Result<(), Error> {
-    match (caches.forbidden(), caches.missing()) {
+fn complete(context: &Context) -> Result<(), Error> {
+    match (context.caches.forbidden(), context.caches.missing()) {
         (Some(forbidden), _) => Err(Error::Blind(forbidden)),
         (None, Some(missing)) => Err(Error::Unread(missing)),
+        // Until members are listed, every configuration would be written without them.
+        (None, None) if context.members.synced().now_or_never().is_none() => {
+            Err(Error::Unread("members were not read yet".to_owned()))
+        }
         (None, None) => Ok(()),
     }
 }
@@ -200,9 +204,18 @@ pub async fn run(
         place,
         leaving,
     )
-    .run(server::reconcile, server::failed, context)
+    .run(server::reconcile, server::failed, context.clone())
     .for_each(|_| async {});
-    tokio::join!(topologies, servers);
+    let sweeps = async {
+        loop {
+            tokio::time::sleep(RESYNC).await;
+            context.sweep();
+        }
+    };
+    tokio::select! {
+        _ = futures::future::join(topologies, servers) => {}
+        () = sweeps => {}
+    }
 }
 
 fn control<K>(

@@ -62,13 +62,12 @@ pub fn main() -> ExitCode {
         }
     };
     let ended = runtime.block_on(run(arguments, started));
-    // What still runs may not write any longer, so nobody waits for it.
-    runtime.shutdown_background();
+    // At once, without waiting for tasks: none of them may write any longer.
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => std::process::exit(0),
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            std::process::exit(1)
         }
     }
 }
@@ -83,13 +82,16 @@ async fn run(arguments: Arguments, started: Instant) -> anyhow::Result<()> {
         .await
         .context("no way to an API server: neither a service account nor a KUBECONFIG was found")?;
     let client = kube::Client::try_from(config).context("a client cannot be made")?;
-    let (driver, fence, place) = Driver::new(
+    let (mut driver, fence, place) = Driver::new(
         client.clone(),
         arguments.lease_namespace(),
         candidate(&arguments),
         Timing::default(),
         started,
     );
+    if let Some(namespace) = arguments.wider_lease_namespace() {
+        driver = driver.below(client.clone(), namespace);
+    }
     fence.watch(|| {
         eprintln!("error: leadership was lost, and this process did not notice");
         std::process::exit(1);

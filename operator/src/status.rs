@@ -116,9 +116,9 @@ impl<S: Clone + PartialEq + Serialize + Debug> Statuses<S> {
     }
 
     /// Forgets objects that are gone.
-    pub fn forget(&self, uid: &str) {
+    pub fn retain(&self, there: impl Fn(&str) -> bool) {
         let mut statuses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        statuses.remove(uid);
+        statuses.retain(|uid, _| there(uid));
     }
 }
 

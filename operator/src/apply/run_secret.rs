@@ -33,6 +33,12 @@ impl Asked {
             .is_some_and(|at| whole || at.elapsed() < PATIENCE)
     }
 
+    /// Forgets topologies that are gone.
+    pub fn retain(&self, there: impl Fn(&str) -> bool) {
+        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.retain(|uid, _| there(uid));
+    }
+
     fn note(&self, uid: &str) {
         let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         asked.insert(uid.to_owned(), Instant::now());

@@ -27,6 +27,12 @@ impl Backoff {
         (wait, failures.len())
     }
 
+    /// Forgets objects that are gone.
+    pub fn retain(&self, there: impl Fn(&Key) -> bool) {
+        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.retain(|key, _| there(key));
+    }
+
     /// An object succeeded, or is gone: how many fail now.
     pub fn succeeded(&self, key: &Key) -> usize {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,6 @@
 //! What was read of the cluster, kept by watches: both kinds, and all children that carry our label.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,6 +53,30 @@ macro_rules! children {
         }
 
         impl Caches {
+            /// Nothing but ConfigMaps.
+            #[cfg(test)]
+            pub(crate) fn of_config_maps(config_maps: Store<ConfigMap>) -> Self {
+                use kube::runtime::reflector::store;
+                let none = Self {
+                    $($field: store().0,)*
+                    topologies: store().0,
+                    servers: store().0,
+                    pods: store().0,
+                    troubles: Troubles::default(),
+                };
+                Self {
+                    config_maps,
+                    ..none
+                }
+            }
+
+            /// UIDs of all children.
+            pub fn child_uids(&self) -> HashSet<String> {
+                let mut uids = HashSet::new();
+                $(uids.extend(self.$field.state().iter().filter_map(|child| child.uid()));)*
+                uids
+            }
+
             /// Kinds that were not read to the end yet.
             fn unread(&self) -> Vec<&'static str> {
                 let mut kinds = Vec::new();
@@ -191,13 +215,19 @@ where
 pub struct Troubles(Arc<Mutex<BTreeMap<String, String>>>);
 
 impl Troubles {
-    /// Sets or clears what a kind's watch complains about; whether that is new.
-    pub fn set(&self, kind: &str, trouble: Option<String>) -> bool {
+    /// Sets what a kind's watch complains about; whether nobody complained of the same. An API server that is away is
+    /// one trouble, not one of each kind.
+    pub fn set(&self, kind: &str, trouble: String) -> bool {
         let mut troubles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match trouble {
-            Some(trouble) => troubles.insert(kind.to_owned(), trouble.clone()) != Some(trouble),
-            None => troubles.remove(kind).is_some(),
-        }
+        let known = troubles.values().any(|other| *other == trouble);
+        troubles.insert(kind.to_owned(), trouble);
+        !known
+    }
+
+    /// A kind is watched; whether that ends the last trouble.
+    pub fn clear(&self, kind: &str) -> bool {
+        let mut troubles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        troubles.remove(kind).is_some() && troubles.is_empty()
     }
 
     fn of(&self, kind: &str) -> Option<String> {

@@ -16,6 +16,12 @@ const GRACE: Duration = Duration::from_secs(30);
 pub struct Sights(Mutex<HashMap<Key, Instant>>);
 
 impl Sights {
+    /// Forgets topologies that are gone.
+    pub fn retain(&self, there: impl Fn(&Key) -> bool) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|key, _| there(key));
+    }
+
     /// Judges an observation made now by a process that has led for `led`; also when it will be judged anew.
     pub(super) fn judge<T>(
         &self,
@@ -30,9 +36,7 @@ impl Sights {
             known.insert(key, now);
             return (Sight::Known(seen(observed)), None);
         }
-        let silent = known
-            .get(&key)
-            .map_or(led, |last| last.elapsed().min(led));
+        let silent = known.get(&key).map_or(led, |last| last.elapsed().min(led));
         match GRACE.checked_sub(silent) {
             Some(rest) if !rest.is_zero() => (Sight::Waiting, Some(rest)),
             _ => (Sight::Lost, None),
@@ -149,7 +153,10 @@ mod tests {
     fn servers_with_other_bytes_name_each_other() {
         let observed = observed(true);
         let seen = of_server(&observed, "oslo");
-        assert_eq!(seen.contents["news"].differs_from.as_deref(), Some("bergen"));
+        assert_eq!(
+            seen.contents["news"].differs_from.as_deref(),
+            Some("bergen")
+        );
         let seen = of_topology(&observed);
         assert_eq!(seen.digests["news"].len(), 2);
         assert!(seen.silent.contains("bergen") && !seen.silent.contains("oslo"));

@@ -113,13 +113,23 @@ async fn carry_out(object: &ContentServer, context: &Context) -> Done {
         // What is there stays as it is.
         Err(refusals) => return Done { refusals, ..done },
     };
+    let configs = dereference::configs(object, context);
+    if configs.is_empty() {
+        // Members learn of a server with its topology. One that is refused keeps what it has.
+        return match banyan_api::validate::topology(valid.topology) {
+            Ok(_) => done.failed(Error::Unread(
+                "its topology was not told of it yet".to_owned(),
+            )),
+            Err(_) => done,
+        };
+    }
     let input = build::ServerInput {
         object: found.object,
         model: &valid.model,
         topology: valid.topology,
         release: &context.release,
         stored: &found.revisions,
-        configs: &found.configs,
+        configs: &configs,
     };
     let children = match build::server(&input) {
         Ok(children) => children,

@@ -113,14 +113,13 @@ async fn carry_out(object: &StreamTopology, context: &Context) -> Done {
         // What is there stays as it is.
         Err(refusals) => return Done { refusals, ..done },
     };
-    if !object.spec.paused || context.first_told(&found.owner.uid) {
+    let first = context.first_told(&found.owner.uid);
+    if first || !object.spec.paused {
         let desired = told::desired(&found, &valid);
         let (namespace, name) = (&found.owner.namespace, &found.name);
         context.members.set_topology(namespace, name, Some(desired));
     }
-    let configs = context
-        .members
-        .configs(&found.owner.namespace, &found.name);
+    let configs = context.members.configs(&found.owner.namespace, &found.name);
     let input = build::TopologyInput {
         object: found.object,
         model: &valid.model,

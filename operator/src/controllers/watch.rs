@@ -194,8 +194,8 @@ impl Watches {
     }
 
     fn well(&self, kind: &str) {
-        if self.troubles.set(kind, None) {
-            tracing::info!(kind, "watched again");
+        if self.troubles.clear(kind) {
+            tracing::info!(kind, "everything is watched again");
         }
     }
 
@@ -210,7 +210,7 @@ impl Watches {
             watcher::Error::NoResourceVersion => (error.to_string(), false),
         };
         // The end of a watch that is opened again at once is no trouble.
-        if !passing && self.troubles.set(kind, Some(trouble.clone())) {
+        if !passing && self.troubles.set(kind, trouble.clone()) {
             tracing::warn!(kind, "cannot be watched: {trouble}");
         }
     }

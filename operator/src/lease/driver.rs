@@ -19,10 +19,12 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct Driver {
     api: Api<Lease>,
     namespace: String,
+    release: String,
     election: Election,
     started: Instant,
     fence: Fence,
     place: watch::Sender<Place>,
+    wider: Option<Wider>,
     /// What was logged last, so that an outage is one line.
     trouble: Option<String>,
 }
@@ -41,13 +43,26 @@ impl Driver {
         let driver = Self {
             api: Api::namespaced(client, namespace),
             namespace: namespace.to_owned(),
+            release: me.release.clone(),
             election: Election::new(me, timing),
             started,
             fence: fence.clone(),
             place,
+            wider: None,
             trouble: None,
         };
         (driver, fence, receiver)
+    }
+
+    /// Also gives way to another release that holds the Lease of `namespace`, where those of a wider scope meet.
+    #[must_use]
+    pub fn below(mut self, client: kube::Client, namespace: &str) -> Self {
+        self.wider = Some(Wider {
+            api: Api::namespaced(client, namespace),
+            seen: None,
+            next: Duration::ZERO,
+        });
+        self
     }
 
     /// Runs until leadership is lost or `resign` is told, then gives the Lease back. The caller has stopped writing
@@ -56,6 +71,17 @@ impl Driver {
         loop {
             if resign.is_cancelled() {
                 self.election.resign();
+            } else if let Some(release) = self.outranked().await {
+                if self.election.leading(self.started.elapsed()).is_some() {
+                    self.fence.set(None);
+                    return End::Taken(format!("release {release} of a wider scope"));
+                }
+                self.show(Place::Refused { release });
+                tokio::select! {
+                    () = tokio::time::sleep(WIDER_EVERY) => {}
+                    () = resign.cancelled() => {}
+                }
+                continue;
             }
             let asked = self.election.ask(self.started.elapsed(), wall());
             self.publish();
@@ -105,7 +131,10 @@ impl Driver {
     fn publish(&self) {
         let now = self.started.elapsed();
         self.fence.set(self.election.leading(now));
-        let place = self.election.place(now);
+        self.show(self.election.place(now));
+    }
+
+    fn show(&self, place: Place) {
         self.place.send_if_modified(|old| {
             let changed = *old != place;
             if changed {
@@ -114,6 +143,18 @@ impl Driver {
             }
             changed
         });
+    }
+
+    /// The release that holds the wider scope, if there is one.
+    async fn outranked(&mut self) -> Option<String> {
+        let now = self.started.elapsed();
+        let release = &self.release;
+        let wider = self.wider.as_mut()?;
+        if now >= wider.next {
+            wider.next = now + WIDER_EVERY;
+            wider.look(self.started).await;
+        }
+        wider.holder(release, self.started.elapsed())
     }
 
     fn note(&mut self, trouble: Option<String>) {
@@ -137,6 +178,42 @@ impl Driver {
         self.trouble = trouble;
     }
 }
+
+/// The Lease of a wider scope, which this process only reads.
+struct Wider {
+    api: Api<Lease>,
+    /// What it says, and since when.
+    seen: Option<(Record, String, Duration)>,
+    next: Duration,
+}
+
+impl Wider {
+    /// A Lease that may not be read is nobody's.
+    async fn look(&mut self, started: Instant) {
+        let Ok(Ok(found)) = timeout(WIDER_TIMEOUT, self.api.get_opt(NAME)).await else {
+            return;
+        };
+        self.seen = found.map(|lease| {
+            let version = version(&lease);
+            let since = match self.seen.take() {
+                Some((_, seen, since)) if seen == version => since,
+                _ => started.elapsed(),
+            };
+            (Record::from(&lease), version, since)
+        });
+    }
+
+    fn holder(&self, own: &str, now: Duration) -> Option<String> {
+        let (record, _, since) = self.seen.as_ref()?;
+        let alive = record.holder.is_some() && now < *since + record.duration;
+        (alive && record.release != own).then(|| record.release.clone())
+    }
+}
+
+/// Between two looks at a wider scope.
+const WIDER_EVERY: Duration = Duration::from_secs(2);
+/// Short, because a leader has renewals to send.
+const WIDER_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn tell(place: &Place) {
     match place {

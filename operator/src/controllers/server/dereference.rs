@@ -22,12 +22,11 @@ pub(super) struct Found<'a> {
     pub(super) topology: Option<StreamTopology>,
     pub(super) owner: Owner,
     pub(super) revisions: Vec<ControllerRevision>,
-    pub(super) configs: BTreeMap<String, String>,
 }
 
 /// Looks it all up.
 pub(super) fn find<'a>(object: &'a ContentServer, context: &Context) -> Result<Found<'a>, Error> {
-    complete(&context.caches)?;
+    complete(context)?;
     let namespace = object.namespace().unwrap_or_default();
     let uid = object.uid().unwrap_or_default();
     let revisions = context
@@ -37,11 +36,6 @@ pub(super) fn find<'a>(object: &'a ContentServer, context: &Context) -> Result<F
         object,
         topology: context.caches.topology(&namespace, &object.spec.topology),
         revisions: revisions.iter().map(|one| (**one).clone()).collect(),
-        configs: context.members.server_configs(
-            &namespace,
-            &object.spec.topology,
-            &object.name_any(),
-        ),
         owner: Owner {
             namespace,
             uid,
@@ -50,14 +44,23 @@ pub(super) fn find<'a>(object: &'a ContentServer, context: &Context) -> Result<F
     })
 }
 
+/// What the server's pod falls back to while control is away; empty while members were not told of it.
+pub(super) fn configs(object: &ContentServer, context: &Context) -> BTreeMap<String, String> {
+    let (namespace, name) = crate::controllers::key(object);
+    context
+        .members
+        .server_configs(&namespace, &object.spec.topology, &name)
+}
+
 /// What members told, and when that will be judged anew though nothing changed.
 pub(super) fn seen(object: &ContentServer, context: &Context) -> (Sight<Seen>, Option<Duration>) {
     let (namespace, name) = crate::controllers::key(object);
     let topology = object.spec.topology.clone();
     let observed = context.members.observed(&namespace, &topology);
-    context
-        .sights
-        .judge((namespace, topology), &observed, context.led.time(), |observed| {
-            seen::of_server(observed, &name)
-        })
+    context.sights.judge(
+        (namespace, topology),
+        &observed,
+        context.led.time(),
+        |observed| seen::of_server(observed, &name),
+    )
 }

@@ -27,7 +27,7 @@ pub(super) struct Found<'a> {
 
 /// Looks it all up.
 pub(super) fn find<'a>(object: &'a StreamTopology, context: &Context) -> Result<Found<'a>, Error> {
-    complete(&context.caches)?;
+    complete(context)?;
     let (namespace, name) = crate::controllers::key(object);
     let uid = object.uid().unwrap_or_default();
     let revisions = context
