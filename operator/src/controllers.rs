@@ -306,15 +306,18 @@ fn retry(
         Error::Unread(_) => return Action::requeue(Duration::from_secs(1)),
         _ => {}
     }
-    let (wait, failing) = failures.failed(&(namespace.clone(), name.clone()));
-    context.metrics.backing_off(controller, failing);
-    tracing::warn!(
-        controller,
-        namespace,
-        name,
-        reason = error.reason(),
-        "{error}; tried again in {} s",
-        wait.as_secs()
-    );
+    let failed = failures.failed(&(namespace.clone(), name.clone()), Instant::now());
+    context.metrics.backing_off(controller, failed.objects);
+    let (reason, wait) = (error.reason(), failed.wait);
+    if failed.news {
+        tracing::warn!(
+            controller,
+            namespace,
+            name,
+            reason,
+            "{error}; tried again in {:.0} s",
+            wait.as_secs_f32()
+        );
+    }
     Action::requeue(wait)
 }

@@ -4,6 +4,7 @@ use banyan_api::conditions::{
     ACCEPTED, DEGRADED, ORIGIN_REACHABLE, PREPARED, REACHABLE, READY, RELAYS_AVAILABLE,
     UPDATE_AVAILABLE,
 };
+use banyan_api::reasons;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -86,6 +87,16 @@ const TOLD: [&str; 8] = [
     READY,
 ];
 
+/// What every new object goes through.
+const BEGINNING: [&str; 6] = [
+    reasons::TIER_UNAVAILABLE,
+    reasons::MEMBERS_MISSING,
+    reasons::NO_ORIGIN,
+    reasons::ROLLING_OUT,
+    reasons::SILENT,
+    reasons::PREPARING,
+];
+
 /// What the step from one status to the next means to people.
 pub fn transitions(before: &[Condition], after: &[Condition]) -> Vec<Happening> {
     let mut happenings: Vec<Happening> = Vec::new();
@@ -104,7 +115,9 @@ pub fn transitions(before: &[Condition], after: &[Condition]) -> Vec<Happening> 
         // At first sight, and while nothing is known, only troubles are news. Parts that are well again are told by
         // Ready.
         let well = now.status == good;
-        let quiet = now.status == "Unknown" || (well && (then.is_none() || type_ != READY));
+        let quiet = now.status == "Unknown"
+            || (well && (then.is_none() || type_ != READY))
+            || (then.is_none() && BEGINNING.contains(&now.reason.as_str()));
         if same || quiet {
             continue;
         }
@@ -142,7 +155,7 @@ mod tests {
         }
     }
 
-    fn reasons(before: &[Condition], after: &[Condition]) -> Vec<(String, bool)> {
+    fn told(before: &[Condition], after: &[Condition]) -> Vec<(String, bool)> {
         let all = transitions(before, after);
         all.into_iter()
             .map(|one| (one.reason, one.warning))
@@ -159,27 +172,27 @@ mod tests {
             condition(ACCEPTED, "False", "FanOutTooSmall"),
             condition(READY, "False", "FanOutTooSmall"),
         ];
-        let told = ("FanOutTooSmall".to_owned(), true);
-        assert_eq!(reasons(&[], &broken), [told.clone()]);
-        assert_eq!(reasons(&well, &broken), [told]);
-        assert!(reasons(&broken, &broken).is_empty());
-        assert_eq!(reasons(&broken, &well), [("Ready".to_owned(), false)]);
+        let broke = ("FanOutTooSmall".to_owned(), true);
+        assert_eq!(told(&[], &broken), [broke.clone()]);
+        assert_eq!(told(&well, &broken), [broke]);
+        assert!(told(&broken, &broken).is_empty());
+        assert_eq!(told(&broken, &well), [("Ready".to_owned(), false)]);
     }
 
     #[test]
     fn first_sight_and_ignorance_are_no_news() {
         let well = [condition(READY, "True", "AsExpected")];
         let unknown = [condition(READY, "Unknown", "MembersUnknown")];
-        assert!(reasons(&[], &well).is_empty());
-        assert!(reasons(&well, &unknown).is_empty());
-        assert_eq!(reasons(&unknown, &well), [("Ready".to_owned(), false)]);
+        assert!(told(&[], &well).is_empty());
+        assert!(told(&well, &unknown).is_empty());
+        assert_eq!(told(&unknown, &well), [("Ready".to_owned(), false)]);
     }
 
     #[test]
     fn a_waiting_update_is_no_warning() {
         let waits = [condition(UPDATE_AVAILABLE, "True", "UpdateAvailable")];
         assert_eq!(
-            reasons(&[], &waits),
+            told(&[], &waits),
             [("UpdateAvailable".to_owned(), false)]
         );
     }

@@ -150,7 +150,7 @@ async fn run(arguments: Arguments, started: Instant) -> anyhow::Result<()> {
         events,
         metrics,
     ));
-    let mut controlling = tokio::spawn(controllers::run(context, queues, place, leaving.clone()));
+    let mut controlling = tokio::spawn(controllers::run(context.clone(), queues, place, leaving.clone()));
 
     tokio::select! {
         _ = terminate.recv() => tracing::info!("told to terminate"),
@@ -170,6 +170,10 @@ async fn run(arguments: Arguments, started: Instant) -> anyhow::Result<()> {
         }
     }
     leaving.cancel();
+    if context.caches.missing().is_some() {
+        // Controllers that wait for caches do not hear that they shall end.
+        controlling.abort();
+    }
     if tokio::time::timeout(PATIENCE, &mut controlling)
         .await
         .is_err()
@@ -236,6 +240,11 @@ fn follow_election(
 fn log() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // It logs each failed request once more; who asked says it better, and once.
+    let filter = match "kube_client::client::builder=off".parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => filter,
+    };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

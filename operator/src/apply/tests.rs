@@ -77,7 +77,12 @@ fn merge(into: &mut Value, from: &Value) {
 }
 
 fn status(code: u16) -> Value {
-    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "told by the fake", "reason": "", "code": code})
+    let reason = match code {
+        404 => "NotFound",
+        409 => "Conflict",
+        _ => "",
+    };
+    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "told by the fake", "reason": reason, "code": code})
 }
 
 struct World {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::Rng;
 
@@ -10,7 +10,24 @@ use super::watch::Key;
 
 /// Failures in a row, by object.
 #[derive(Debug, Default)]
-pub struct Backoff(Mutex<HashMap<Key, u32>>);
+pub struct Backoff(Mutex<HashMap<Key, Failures>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Failures {
+    count: u32,
+    last: Instant,
+}
+
+/// What a failure means.
+#[derive(Clone, Copy, Debug)]
+pub struct Failed {
+    /// When to try again.
+    pub wait: Duration,
+    /// How many objects fail now.
+    pub objects: usize,
+    /// Not only another reconcile, for some change, within the wait of the last.
+    pub news: bool,
+}
 
 /// After the first failure.
 const FIRST: Duration = Duration::from_secs(1);
@@ -18,13 +35,28 @@ const FIRST: Duration = Duration::from_secs(1);
 const LAST: Duration = Duration::from_secs(120);
 
 impl Backoff {
-    /// An object failed: when to try again, and how many objects fail now.
-    pub fn failed(&self, key: &Key) -> (Duration, usize) {
-        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = failures.entry(key.clone()).or_insert(0);
-        *count = count.saturating_add(1);
-        let wait = delay(*count, rand::rng().random_range(0.0..1.0));
-        (wait, failures.len())
+    /// An object failed at `now`.
+    pub fn failed(&self, key: &Key, now: Instant) -> Failed {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let luck = rand::rng().random_range(0.0..1.0);
+        let before = all.get(key).copied();
+        let news = before.is_none_or(|before| {
+            let waited = now.saturating_duration_since(before.last);
+            waited >= delay(before.count, 1.0)
+        });
+        let failures = match before {
+            Some(before) if !news => before,
+            before => Failures {
+                count: before.map_or(0, |before| before.count).saturating_add(1),
+                last: now,
+            },
+        };
+        all.insert(key.clone(), failures);
+        Failed {
+            wait: delay(failures.count, luck),
+            objects: all.len(),
+            news,
+        }
     }
 
     /// Forgets objects that are gone.
@@ -61,10 +93,15 @@ mod tests {
             ("ns".to_owned(), "one".to_owned()),
             ("ns".to_owned(), "other".to_owned()),
         );
-        backoff.failed(&one);
-        assert!(backoff.failed(&one).0 > Duration::from_secs(1));
-        assert_eq!(backoff.failed(&other).1, 2, "each by itself");
+        let begin = Instant::now();
+        let after = |seconds| begin + Duration::from_secs(seconds);
+        assert!(backoff.failed(&one, begin).news);
+        let again = backoff.failed(&one, begin);
+        assert!(!again.news, "a change made it try before its time");
+        assert!(again.wait <= Duration::from_secs(1));
+        assert!(backoff.failed(&one, after(1)).wait > Duration::from_secs(1));
+        assert_eq!(backoff.failed(&other, after(1)).objects, 2, "each by itself");
         assert_eq!(backoff.succeeded(&one), 1);
-        assert!(backoff.failed(&one).0 <= Duration::from_secs(1));
+        assert!(backoff.failed(&one, after(2)).wait <= Duration::from_secs(1));
     }
 }
