@@ -191,9 +191,6 @@ mod tests {
     #[test]
     fn a_waiting_update_is_no_warning() {
         let waits = [condition(UPDATE_AVAILABLE, "True", "UpdateAvailable")];
-        assert_eq!(
-            told(&[], &waits),
-            [("UpdateAvailable".to_owned(), false)]
-        );
+        assert_eq!(told(&[], &waits), [("UpdateAvailable".to_owned(), false)]);
     }
 }

@@ -150,7 +150,12 @@ async fn run(arguments: Arguments, started: Instant) -> anyhow::Result<()> {
         events,
         metrics,
     ));
-    let mut controlling = tokio::spawn(controllers::run(context.clone(), queues, place, leaving.clone()));
+    let mut controlling = tokio::spawn(controllers::run(
+        context.clone(),
+        queues,
+        place,
+        leaving.clone(),
+    ));
 
     tokio::select! {
         _ = terminate.recv() => tracing::info!("told to terminate"),

@@ -100,7 +100,11 @@ mod tests {
         assert!(!again.news, "a change made it try before its time");
         assert!(again.wait <= Duration::from_secs(1));
         assert!(backoff.failed(&one, after(1)).wait > Duration::from_secs(1));
-        assert_eq!(backoff.failed(&other, after(1)).objects, 2, "each by itself");
+        assert_eq!(
+            backoff.failed(&other, after(1)).objects,
+            2,
+            "each by itself"
+        );
         assert_eq!(backoff.succeeded(&one), 1);
         assert!(backoff.failed(&one, after(2)).wait <= Duration::from_secs(1));
     }
