@@ -57,7 +57,7 @@ guard=$!
 
 # Dies with this shell, also when that is killed: then the namespace's first process dies, and the kernel ends the rest.
 exec 3<&0
-env RUN="$run" BIN="$bin" NODES="$nodes" UNTIL_EOF="$until_eof" IMAGES="${images[*]-}" \
+env RUN="$run" BIN="$bin" NODES="$nodes" UNTIL_EOF="$until_eof" IMAGES="$(printf '%s\n' "${images[@]}")" \
   setpriv --pdeathsig KILL \
   unshare --pid --fork --kill-child --mount --mount-proc --net \
   "$here/init.sh" <&3 >"$run/init.log" 2>&1 &

@@ -2,7 +2,7 @@
 # First process of the cluster's namespaces: lays out files and network, starts everything, then holds it until told to
 # end. Whatever it started dies with it.
 #
-# From scripts/cluster.sh: RUN (folder of this run), BIN (folder of the commands), NODES, IMAGES, UNTIL_EOF.
+# From scripts/cluster.sh: RUN (folder of this run), BIN (folder of the commands), NODES, IMAGES (one to a line), UNTIL_EOF.
 set -euo pipefail
 here=$(dirname "$0")
 . "$here/pki.sh"

@@ -9,9 +9,10 @@ node_start() {
   spawn "$name-containerd" in_node "$name" containerd --config "$RUN/$name/containerd.toml"
   until_true 30 "containerd of $name answers" ctr --address "/run/$name/containerd.sock" version
   local image
-  for image in $IMAGES; do
-    ctr --address "/run/$name/containerd.sock" --namespace k8s.io images import "$image" >>"$RUN/$name-images.log"
-  done
+  while read -r image; do
+    [ -z "$image" ] ||
+      ctr --address "/run/$name/containerd.sock" --namespace k8s.io images import "$image" >>"$RUN/$name-images.log"
+  done <<<"$IMAGES"
   node_kubelet "$1"
   spawn "$name-kubelet" in_node "$name" "$BIN/kubelet" --config "$RUN/$name/kubelet.yaml" \
     --root-dir "$RUN/$name/kubelet" --cert-dir "/run/$name/pki" --kubeconfig "$RUN/$name.kubeconfig" \

@@ -2,6 +2,7 @@
 //! kubectl shows of them.
 
 mod chart;
+mod operator;
 mod releases;
 mod table;
 
