@@ -17,7 +17,7 @@ controlplane() {
     --service-account-key-file "$RUN/pki/accounts.pub" --service-account-signing-key-file "$RUN/pki/accounts.key" \
     --audit-policy-file "$here/audit.yaml" --audit-log-path "$RUN/audit.log" --audit-log-maxsize 1000 \
     --default-not-ready-toleration-seconds 5 --default-unreachable-toleration-seconds 5
-  until_true 90 "the API server is ready" api_ready
+  until_true 240 "the API server is ready" api_ready
   # A node is given up after missing some renewals of its lease (see node.sh), much sooner than in production.
   spawn controller-manager "$BIN/kube-controller-manager" --kubeconfig "$RUN/controller-manager.kubeconfig" \
     --authentication-kubeconfig "$RUN/controller-manager.kubeconfig" \
@@ -31,7 +31,7 @@ controlplane() {
       --authentication-kubeconfig "$RUN/scheduler.kubeconfig" --authorization-kubeconfig "$RUN/scheduler.kubeconfig" \
       --bind-address 127.0.0.1 --leader-elect=false
   fi
-  until_true 60 "the default ServiceAccount is there" kubectl -n default get serviceaccount default
+  until_true 120 "the default ServiceAccount is there" kubectl -n default get serviceaccount default
 }
 
 kubectl() { "$BIN/kubectl" --kubeconfig "$RUN/admin.kubeconfig" --request-timeout 10s "$@"; }

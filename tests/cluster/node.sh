@@ -7,7 +7,7 @@ node_start() {
   node_cgroup "$name"
   node_containerd "$1"
   spawn "$name-containerd" in_node "$name" containerd --config "$RUN/$name/containerd.toml"
-  until_true 30 "containerd of $name answers" ctr --address "/run/$name/containerd.sock" version
+  until_true 120 "containerd of $name answers" ctr --address "/run/$name/containerd.sock" version
   local image
   while read -r image; do
     [ -z "$image" ] ||
@@ -144,7 +144,7 @@ proxy_of_host() {
 wait_for_nodes() {
   local number
   for number in $(seq "$NODES"); do
-    until_true 120 "node n$number is ready" node_ready "n$number"
+    until_true 240 "node n$number is ready" node_ready "n$number"
     say "node n$number"
   done
 }
