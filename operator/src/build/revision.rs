@@ -12,6 +12,7 @@ use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::owner::Owner;
 
@@ -92,7 +93,7 @@ struct Stored {
     name: String,
     number: i64,
     data: Data,
-    raw: serde_json::Value,
+    raw: Value,
 }
 
 impl Stored {
@@ -113,11 +114,40 @@ impl Stored {
     }
 }
 
-/// Hash of what a user wrote. A field that is added to the spec later must be absent here at its default, or every
-/// pod rolls when the operator is upgraded.
+/// Hash of what a user wrote, whatever the order of fields. A field that is added to the spec later must be absent
+/// here at its default, or every pod rolls when the operator is upgraded; nothing else changes a hash.
 pub(super) fn hash(written: &impl Serialize) -> String {
-    let text = serde_json::to_vec(written).expect("a spec must be JSON");
-    blake3::hash(&text).to_hex().to_string()
+    let value = serde_json::to_value(written).expect("a spec must be JSON");
+    let mut text = String::new();
+    canonical(&value, &mut text);
+    blake3::hash(text.as_bytes()).to_hex().to_string()
+}
+
+/// JSON with sorted keys and without nulls.
+fn canonical(value: &Value, text: &mut String) {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().filter(|(_, value)| !value.is_null()).collect();
+            entries.sort_by_key(|(key, _)| *key);
+            text.push('{');
+            for (key, value) in entries {
+                text.push_str(&Value::from(key.as_str()).to_string());
+                text.push(':');
+                canonical(value, text);
+                text.push(',');
+            }
+            text.push('}');
+        }
+        Value::Array(items) => {
+            text.push('[');
+            for item in items {
+                canonical(item, text);
+                text.push(',');
+            }
+            text.push(']');
+        }
+        scalar => text.push_str(&scalar.to_string()),
+    }
 }
 
 /// The template with its own hash as an annotation.

@@ -1,5 +1,11 @@
 //! Objects out of manifests.
 
+mod flows;
+mod golden;
+mod pods;
+mod sidecars;
+mod templates;
+
 use std::collections::BTreeMap;
 
 use banyan_api::{ContentServer, StreamTopology, manifest, validate};
@@ -82,6 +88,8 @@ impl World {
 }
 
 const CAMPUS: &str = include_str!("../../../examples/campus.yaml");
+const FULL: &str = include_str!("tests/full.yaml");
+const SIDECAR: &str = include_str!("tests/sidecar.yaml");
 
 #[test]
 fn every_child_is_owned_and_says_who_manages_it() {
