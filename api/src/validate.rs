@@ -3,6 +3,7 @@
 
 mod across;
 mod object;
+mod pods;
 mod resolve;
 mod topology;
 mod unsupported;
@@ -36,18 +37,17 @@ fn namespace(meta: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) 
 /// Checks one content server by itself.
 pub(crate) fn content_server(server: &ContentServer) -> Vec<Finding> {
     let contents = server.spec.contents.iter().enumerate();
-    contents
-        .filter_map(|(index, content)| {
-            let path = &content.source.file.as_ref()?.path;
-            let at = format!("spec.contents[{index}].source.file.path");
-            let shown = crate::manifest::structure::shortened(path);
-            let odd = path.chars().any(char::is_control);
-            odd.then(|| {
-                Finding::new(
-                    at,
-                    format!("is \"{shown}\"; accepted is a path without control characters"),
-                )
-            })
+    let odd_paths = contents.filter_map(|(index, content)| {
+        let path = &content.source.file.as_ref()?.path;
+        let at = format!("spec.contents[{index}].source.file.path");
+        let shown = crate::manifest::structure::shortened(path);
+        let odd = path.chars().any(char::is_control);
+        odd.then(|| {
+            Finding::new(
+                at,
+                format!("is \"{shown}\"; accepted is a path without control characters"),
+            )
         })
-        .collect()
+    });
+    odd_paths.chain(pods::of_server(&server.spec)).collect()
 }

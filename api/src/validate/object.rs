@@ -3,12 +3,14 @@
 //! Schema and CEL have been applied by then; what is left is what only code can check, and what a cluster cannot do
 //! yet.
 
+use std::collections::BTreeSet;
+
 use super::topology::{Member, member};
 use super::{Place, namespace, unsupported};
 use crate::content_server::ContentServer;
 use crate::manifest::Effect;
 use crate::manifest::structure::Finding;
-use crate::stream_topology::StreamTopology;
+use crate::stream_topology::{StreamTopology, StreamTopologySpec};
 use crate::{model, reasons};
 
 /// Why an object is not carried out.
@@ -34,6 +36,7 @@ impl std::fmt::Display for Refusal {
 /// What a StreamTopology of a cluster means.
 pub fn topology(object: &StreamTopology) -> Result<model::Topology, Vec<Refusal>> {
     let mut refusals = found(super::stream_topology(object));
+    refusals.extend(ends(&object.spec));
     refusals.extend(remarks(unsupported::of_topology(
         &object.spec,
         Place::Cluster,
@@ -45,6 +48,7 @@ pub fn topology(object: &StreamTopology) -> Result<model::Topology, Vec<Refusal>
 /// What a ContentServer of a cluster means.
 pub fn server(object: &ContentServer) -> Result<model::Server, Vec<Refusal>> {
     let mut refusals = found(super::content_server(object));
+    refusals.extend(duplicates(object));
     refusals.extend(remarks(unsupported::of_server(
         &object.spec,
         Place::Cluster,
@@ -77,6 +81,53 @@ pub fn between(server: &ContentServer, topology: Option<&StreamTopology>) -> Vec
             ),
         }],
     }
+}
+
+/// The first and the last step of fan-out. They are CEL rules as well, which an object may be older than.
+fn ends(spec: &StreamTopologySpec) -> Vec<Refusal> {
+    let roots = (
+        "spec.rendezvous.fanOut".to_owned(),
+        spec.rendezvous.replicas,
+        spec.rendezvous.fan_out,
+        spec.relays
+            .first()
+            .map_or(spec.edge.replicas, |tier| tier.replicas),
+    );
+    let last = spec.relays.len().checked_sub(1).map(|index| {
+        let tier = &spec.relays[index];
+        let at = format!("spec.relays[{index}].fanOut");
+        (at, tier.replicas, tier.fan_out, spec.edge.replicas)
+    });
+    std::iter::once(roots)
+        .chain(last)
+        .filter_map(|(field, replicas, fan_out, needed)| {
+            let feeds = i64::from(replicas) * i64::from(fan_out);
+            (feeds < i64::from(needed)).then(|| Refusal {
+                reason: reasons::FAN_OUT_TOO_SMALL,
+                message: format!(
+                    "is {fan_out}: {replicas} relays feed {feeds}, but the next tier has {needed}; accepted are replicas x fanOut of {needed} or more"
+                ),
+                field,
+            })
+        })
+        .collect()
+}
+
+/// A list keyed by name has no twins; an object that is older than the key may.
+fn duplicates(server: &ContentServer) -> Vec<Refusal> {
+    let mut seen = BTreeSet::new();
+    let contents = server.spec.contents.iter().enumerate();
+    contents
+        .filter(|(_, content)| !seen.insert(content.name.as_str()))
+        .map(|(index, content)| Refusal {
+            reason: reasons::DUPLICATE_CONTENT,
+            field: format!("spec.contents[{index}].name"),
+            message: format!(
+                "is \"{}\", which another content of this server is; accepted is each name once",
+                content.name
+            ),
+        })
+        .collect()
 }
 
 fn finish<T>(
@@ -125,3 +176,6 @@ fn remarks(remarks: Vec<unsupported::Remark>) -> impl Iterator<Item = Refusal> {
             message,
         })
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ pub(crate) fn stream_topology(topology: &StreamTopology) -> Vec<Finding> {
     let spec = &topology.spec;
     let mut findings = fan_out(spec);
     findings.extend(neighbors(spec));
+    findings.extend(super::pods::of_topology(spec));
     findings.extend(
         spec.underlay
             .iter()

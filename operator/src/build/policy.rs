@@ -2,7 +2,7 @@
 //!
 //! | to | port | from |
 //! |---|---|---|
-//! | content server | 7400 | roots of its topology, which carry its streams; its other content servers, which copy what is prepared |
+//! | content server | 7400 | roots of its topology, which carry its streams and hand on what another server copies |
 //! | root | 7400 | content servers (beats), every tier below, other roots (which pull from a stream's carrier) |
 //! | interior tier | 7400 | tiers below, its own members (an orphan's fallback) |
 //! | edge | 7400 | other edges (an orphan's fallback) |
@@ -61,13 +61,12 @@ pub(super) fn of_tiers(owner: &Owner, tiers: &[Tier<'_>], release: &Release) -> 
 pub(super) fn of_server(owner: &Owner, input: &ServerInput<'_>) -> NetworkPolicy {
     let topology = &input.object.spec.topology;
     let roots = pods(labels::tier_selector(topology, banyan_api::names::ROOT));
-    let peers = pods(labels::origins_selector(topology));
     policy(
         owner,
         names::server(&owner.name),
         labels::of_server(&owner.name, topology, input.release),
         labels::server_selector(&owner.name),
-        vec![from(vec![roots, peers], GRPC_PORT), cluster(HTTP_PORT)],
+        vec![from(vec![roots], GRPC_PORT), cluster(HTTP_PORT)],
     )
 }
 

@@ -112,12 +112,25 @@ fn a_pod_has_time_to_leave() {
 
 #[test]
 fn user_labels_never_change_what_selects_a_pod() {
-    let yaml = FULL.replace(
-        "labels: {team: video, app.kubernetes.io/name: mine}",
-        "labels: {team: video, banyan.media/tier: edge, banyan.media/content-server: cedar}",
-    );
-    assert_ne!(yaml, FULL);
-    let (_, template) = templates(&yaml).remove(0);
+    // Validation refuses them; a builder does not rely on that.
+    let mut world = world(FULL);
+    let pod = world.topology.spec.rendezvous.pod.as_mut().unwrap();
+    for (key, value) in [
+        ("banyan.media/tier", "edge"),
+        ("banyan.media/content-server", "cedar"),
+    ] {
+        pod.labels.insert(key.to_owned(), value.to_owned());
+    }
+    let model = banyan_api::validate::topology(&super::world(FULL).topology).unwrap();
+    let children = crate::build::topology(&crate::build::TopologyInput {
+        object: &world.topology,
+        model: &model,
+        release: &release(),
+        stored: &[],
+        configs: &Default::default(),
+    });
+    let deployment = children.unwrap().deployments.remove(0);
+    let template = deployment.spec.unwrap().template;
     let labels = template.metadata.unwrap().labels.unwrap();
     assert_eq!(labels["banyan.media/tier"], "root");
     assert_eq!(labels["team"], "video");
