@@ -238,10 +238,12 @@ fn progressing(facts: &Facts<'_>, stored: &StreamTopologyStatus) -> Verdict {
         .conditions
         .iter()
         .any(|condition| condition.type_ == PROGRESSING && condition.status == TRUE);
-    let tier = facts
-        .tiers
-        .iter()
-        .find(|tier| tier.rolling || (!tier.complete() && (changed || under_way)));
+    let tiers = facts.tiers.iter();
+    // A roll first: whether a lost pod belongs to a change depends on what is stored, a roll does not.
+    let tier = tiers.clone().find(|tier| tier.rolling).or_else(|| {
+        let mut tiers = tiers;
+        tiers.find(|tier| !tier.complete() && (changed || under_way))
+    });
     match tier {
         None => Verdict::no(reasons::AS_EXPECTED, "every tier is as its spec says"),
         Some(tier) => match tier.problems.first() {

@@ -185,7 +185,7 @@ fn holds(before: &[Condition], now: &[Condition], parts: &[&str]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(4096))]
 
     #[test]
     fn any_history_of_facts_keeps_the_rules(

@@ -191,6 +191,22 @@ fn a_change_progresses_until_it_is_complete_and_a_lost_pod_is_no_change() {
 }
 
 #[test]
+fn a_roll_beside_a_lost_pod_is_told_the_same_twice() {
+    let mut world = healthy();
+    world.judge();
+    world.tier("root").ready = 0;
+    world.judge();
+    world.tier("edge").rolling = true;
+    let first = world.judge();
+    assert!(
+        find(&first.conditions, PROGRESSING)
+            .message
+            .contains("edge")
+    );
+    assert_eq!(world.judge(), first);
+}
+
+#[test]
 fn after_a_change_of_leader_what_members_told_stands() {
     let mut world = healthy();
     world.known().silent.insert("oak".to_owned());
