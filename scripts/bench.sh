@@ -8,7 +8,7 @@ cargo build $locked --release -p banyan-bench -p banyan-relay -p banyan -p banya
 bench=${CARGO_TARGET_DIR:-target}/release/banyan-bench
 case $preset in
   hop | edge | planner | resume) presets=("$preset") ;;
-  all) presets=(hop edge planner) ;; # resume takes an hour
+  all) presets=(hop edge planner) ;; # resume takes half an hour
   *) echo "preset '$preset' is not known; hop, edge, planner, resume and all are" >&2; exit 64 ;;
 esac
 for one in "${presets[@]}"; do

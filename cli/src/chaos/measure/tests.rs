@@ -43,6 +43,7 @@ fn ask(records: &Records, faults: &[Fault]) -> Figures {
         stream: "fig",
         since_ms: 0,
         faults,
+        judged: 0,
         until_ms: 100_000,
         segment_ms: 2_000,
         edges: &BTreeMap::new(),

@@ -16,8 +16,9 @@ const CIRCLE: Duration = Duration::from_secs(3);
 /// After this long without any fault nobody has a reason to move, but for a carrier's return.
 const QUIET: Duration = Duration::from_secs(15);
 
-/// A returned carrier is joined this long after it came back, at the latest.
-const RETURN: Duration = Duration::from_secs(30);
+/// A returned carrier, or a parent of the plan, is joined this long after it came back, at the latest:
+/// whoever failed three times in a minute is in quarantine for 45 s first, then has to be stable.
+const RETURN: Duration = Duration::from_secs(75);
 
 #[derive(Clone, Debug)]
 struct Past {
@@ -307,8 +308,10 @@ impl Checks {
                     any(RETURN, &|fault| *fault == Fault::Plan(member.clone()))
                         || self.orphans && any(RETURN, &|_| true)
                 }
+                // The carrier was in trouble, or this root was, or the content server that it pulls
+                // from meanwhile: a root whose carrier had nothing to give helps itself.
                 "CarrierReturned" => any(RETURN, &|fault| {
-                    fault.concerns(&switch.to) || fault.concerns(member)
+                    fault.concerns(&switch.to) || fault.concerns(member) || fault.concerns(from)
                 }),
                 "ParentRepairing" | "PathLoop" | "NotHere" | "Unready" => any(QUIET, &|_| true),
                 _ => false,
