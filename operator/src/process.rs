@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Parser;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -61,7 +62,21 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(run(arguments, started));
+    // The election and health have a thread and connections of their own: however much there is to reconcile, the
+    // Lease is renewed and probes are answered.
+    let vital = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("vital")
+        .enable_all()
+        .build()
+    {
+        Ok(vital) => vital,
+        Err(error) => {
+            eprintln!("error: the runtime cannot be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(run(arguments, started, vital.handle().clone()));
     // At once, without waiting for tasks: none of them may write any longer.
     match ended {
         Ok(()) => std::process::exit(0),
@@ -72,7 +87,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: Arguments, started: Instant) -> anyhow::Result<()> {
+async fn run(arguments: Arguments, started: Instant, vital: Handle) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let metrics = Metrics::default();
@@ -81,25 +96,30 @@ async fn run(arguments: Arguments, started: Instant) -> anyhow::Result<()> {
     let config = kube::Config::infer()
         .await
         .context("no way to an API server: neither a service account nor a KUBECONFIG was found")?;
-    let client = kube::Client::try_from(config).context("a client cannot be made")?;
+    let client = kube::Client::try_from(config.clone()).context("a client cannot be made")?;
+    let elector = {
+        // Its tasks are spawned where it is made.
+        let _entered = vital.enter();
+        kube::Client::try_from(config).context("a client cannot be made")?
+    };
     let (mut driver, fence, place) = Driver::new(
-        client.clone(),
+        elector.clone(),
         arguments.lease_namespace(),
         candidate(&arguments),
         Timing::default(),
         started,
     );
     if let Some(namespace) = arguments.wider_lease_namespace() {
-        driver = driver.below(client.clone(), namespace);
+        driver = driver.below(elector, namespace);
     }
     fence.watch(|| {
         eprintln!("error: leadership was lost, and this process did not notice");
         std::process::exit(1);
     });
 
-    let listener = health::bind(arguments.health).await?;
+    let listener = vital.spawn(health::bind(arguments.health)).await??;
     let (known, caches_known) = watch::channel(None);
-    let health = tokio::spawn(health::serve(
+    let health = vital.spawn(health::serve(
         listener,
         Health {
             caches: caches_known,
@@ -110,7 +130,7 @@ async fn run(arguments: Arguments, started: Instant) -> anyhow::Result<()> {
     ));
 
     let resign = CancellationToken::new();
-    let mut election = tokio::spawn(driver.run(resign.clone()));
+    let mut election = vital.spawn(driver.run(resign.clone()));
     let members = Members::new(members::Settings {
         grpc: arguments.grpc,
         http: arguments.http,

@@ -134,7 +134,8 @@ impl Caches {
     /// Children of this kind that `uid` controls.
     pub fn controlled<K: Child>(&self, namespace: &str, uid: &str) -> Vec<Arc<K>> {
         K::store(self).find_all(|child| {
-            child.namespace().as_deref() == Some(namespace) && controller(child.meta()) == Some(uid)
+            controller(child.meta()) == Some(uid)
+                && child.meta().namespace.as_deref() == Some(namespace)
         })
     }
 
@@ -144,7 +145,7 @@ impl Caches {
             let has = |(key, value): &(&str, &str)| {
                 pod.labels().get(*key).is_some_and(|found| found == value)
             };
-            pod.namespace().as_deref() == Some(namespace) && labels.iter().all(has)
+            pod.metadata.namespace.as_deref() == Some(namespace) && labels.iter().all(has)
         })
     }
 
@@ -161,7 +162,7 @@ impl Caches {
         let mut servers: Vec<ContentServer> = self
             .servers
             .find_all(|server| {
-                server.namespace().as_deref() == Some(namespace)
+                server.meta().namespace.as_deref() == Some(namespace)
                     && server.0.as_ref().is_ok_and(|server| {
                         server.spec.topology == topology
                             && server.metadata.deletion_timestamp.is_none()
