@@ -23,7 +23,7 @@ until_true() {
   shift 2
   until "$@" >/dev/null 2>&1; do
     [ "$SECONDS" -lt "$deadline" ] || { echo "not in time: $what"; return 1; }
-    sleep 0.05
+    sleep 0.2
   done
 }
 

@@ -24,7 +24,20 @@ pub fn wait_for<T>(what: &str, bound: Duration, condition: impl FnMut() -> Optio
 }
 
 /// As [`wait_for`], but gives `None` after `bound`.
-pub fn poll<T>(bound: Duration, mut condition: impl FnMut() -> Option<T>) -> Option<T> {
+pub fn poll<T>(bound: Duration, condition: impl FnMut() -> Option<T>) -> Option<T> {
+    poll_every(POLL, bound, condition)
+}
+
+/// As [`poll`], for conditions that cost a process each: asked often, they would take the CPU from what they wait for.
+pub fn poll_gently<T>(bound: Duration, condition: impl FnMut() -> Option<T>) -> Option<T> {
+    poll_every(Duration::from_secs(1), bound, condition)
+}
+
+fn poll_every<T>(
+    period: Duration,
+    bound: Duration,
+    mut condition: impl FnMut() -> Option<T>,
+) -> Option<T> {
     let deadline = Instant::now() + bound;
     loop {
         if let Some(value) = condition() {
@@ -33,7 +46,7 @@ pub fn poll<T>(bound: Duration, mut condition: impl FnMut() -> Option<T>) -> Opt
         if Instant::now() >= deadline {
             return None;
         }
-        std::thread::park_timeout(POLL);
+        std::thread::park_timeout(period);
     }
 }
 

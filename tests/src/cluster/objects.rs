@@ -60,7 +60,7 @@ impl Cluster {
         wanted: impl Fn(&Value) -> bool,
     ) -> Value {
         let mut last = None;
-        let found = wait::poll(bound, || {
+        let found = wait::poll_gently(bound, || {
             last = self.get(&["-n", namespace, object]);
             last.as_ref().filter(|object| wanted(object)).cloned()
         });
@@ -72,6 +72,13 @@ impl Cluster {
                 self.tell(namespace)
             )
         })
+    }
+
+    /// Waits until `condition` holds, which may ask the cluster; fails with `what` after `bound`.
+    #[track_caller]
+    pub fn wait_until(&self, what: &str, bound: Duration, condition: impl Fn() -> bool) {
+        let held = wait::poll_gently(bound, || condition().then_some(()));
+        assert!(held.is_some(), "not within {bound:?}: {what}");
     }
 
     /// What someone would look at first: pods, events, and the ends of the pods' logs.

@@ -6,7 +6,7 @@ mod running;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use banyan_tests::{Cluster, Stopwatch, wait, wait_until, workspace};
+use banyan_tests::{Cluster, Stopwatch, wait, workspace};
 use serde_json::{Value, json};
 
 use super::{server, topology};
@@ -162,7 +162,7 @@ fn deleted_with_the_operator_its_children_go() {
             .map(|object| object["metadata"]["name"].to_string())
             .collect()
     };
-    wait_until("all children are gone", SOON, || left().is_empty());
+    cluster.wait_until("all children are gone", SOON, || left().is_empty());
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn a_stored_object_that_makes_no_sense_harms_no_other() {
         "metadata": {"name": "poison"}, "spec": {"packaging": "none", "relays": 7}})
     .to_string();
     // The API server takes a moment to serve the new schema.
-    let stored = wait::poll(SOON, || {
+    let stored = wait::poll_gently(SOON, || {
         cluster
             .kubectl_with(
                 &poison,
@@ -230,7 +230,7 @@ fn when_nothing_changes_nothing_is_written() {
     let quiet = Duration::from_secs(15);
     // The first writes come in bursts; after that, silence for as long as several resynchronisations of watches take.
     let bound = Duration::from_secs(90);
-    let settled = wait::poll(bound, || {
+    let settled = wait::poll_gently(bound, || {
         let now = operator.writes();
         if now.len() != last.0.len() {
             last = (now, std::time::Instant::now());

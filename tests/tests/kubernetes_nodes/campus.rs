@@ -9,7 +9,7 @@ use std::ops::Deref;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use banyan_tests::{Cluster, Playing, Stopwatch, cluster, wait_until, workspace};
+use banyan_tests::{Cluster, Playing, Stopwatch, cluster, workspace};
 use serde_json::Value;
 
 /// Namespace of the operator, and the release's name.
@@ -87,7 +87,7 @@ impl Campus {
             self.wait_condition(SPACE, &format!("csrv/{server}"), "Ready", "True", READY);
         }
         let url = self.stream("clock");
-        wait_until("the stream is served", Duration::from_secs(60), || {
+        self.wait_until("the stream is served", Duration::from_secs(60), || {
             self.fetch(&url).is_some()
         });
     }
@@ -139,7 +139,7 @@ impl Campus {
     /// Waits until every Deployment here has all its pods, and no pod is leaving.
     #[track_caller]
     fn settled(self) {
-        wait_until("all pods are as wanted", SETTLED, || {
+        self.wait_until("all pods are as wanted", SETTLED, || {
             let whole = self
                 .list(&["-n", SPACE, "deployments"])
                 .iter()

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use banyan_tests::{Stopwatch, cluster, wait_until, workspace};
+use banyan_tests::{Stopwatch, cluster, workspace};
 
 #[test]
 fn members_play_as_pods_while_every_edge_is_replaced() {
@@ -33,7 +33,7 @@ fn members_play_as_pods_while_every_edge_is_replaced() {
         "http://{}/kites/index.m3u8",
         cluster.service_ip("members", "viewers")
     );
-    wait_until("the stream is served", Duration::from_secs(60), || {
+    cluster.wait_until("the stream is served", Duration::from_secs(60), || {
         cluster.fetch(&url).is_some()
     });
     let nodes: Vec<String> = cluster

@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
-use banyan_tests::{Cluster, binary, cache_home, cluster::Write, wait_until, workspace};
+use banyan_tests::{Cluster, binary, cache_home, cluster::Write, workspace};
 
 use super::super::with_definitions;
 
@@ -83,11 +83,14 @@ impl Operator {
         let lifeline = child.stdin.take().expect("its input must be piped");
         *process = Some((child, lifeline));
         drop(process);
-        wait_until("the operator leads", Duration::from_secs(60), || {
-            self.cluster
-                .fetch("http://127.0.0.1:8081/metrics")
-                .is_some_and(|text| text.lines().any(|line| line == "banyan_operator_leading 1"))
-        });
+        self.cluster
+            .wait_until("the operator leads", Duration::from_secs(60), || {
+                self.cluster
+                    .fetch("http://127.0.0.1:8081/metrics")
+                    .is_some_and(|text| {
+                        text.lines().any(|line| line == "banyan_operator_leading 1")
+                    })
+            });
     }
 
     /// Everything it wrote, but for its own Lease.

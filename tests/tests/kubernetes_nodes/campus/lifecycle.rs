@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use banyan_tests::wait::poll;
-use banyan_tests::{Stopwatch, cluster, wait_until};
+use banyan_tests::wait::poll_gently;
+use banyan_tests::{Stopwatch, cluster};
 
 use super::{Campus, RELEASE, SPACE, SYSTEM, campus};
 
@@ -119,7 +119,7 @@ fn uninstalled_it_leaves_only_the_definitions() {
         .ok();
     time.lap("uninstalled");
     // Its pods take a moment to leave.
-    let left = poll(Duration::from_secs(60), || {
+    let left = poll_gently(Duration::from_secs(60), || {
         campus.labelled().is_empty().then_some(())
     });
     let left = left.map_or_else(|| campus.labelled(), |()| Vec::new());
@@ -155,7 +155,7 @@ impl Campus {
     #[track_caller]
     fn operator_is_back(self) {
         let bound = Duration::from_secs(120);
-        wait_until("two replicas of the operator are ready", bound, || {
+        self.wait_until("two replicas of the operator are ready", bound, || {
             self.get(&["-n", SYSTEM, "deployment/banyan"])
                 .is_some_and(|found| found["status"]["readyReplicas"] == 2)
         });
