@@ -62,6 +62,8 @@ node_cgroup() {
     for file in cpuset.cpus cpuset.mems; do
       [ ! -e "$hierarchy/$file" ] || cat "$hierarchy/$file" > "$hierarchy/$cgroup/$file"
     done
+    # All pods of a node together weigh as much as a few programs of this machine, and not as one.
+    [ ! -e "$hierarchy/cpu.shares" ] || echo 8192 > "$hierarchy/$cgroup/cpu.shares"
   done
 }
 

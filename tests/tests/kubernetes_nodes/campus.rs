@@ -17,8 +17,8 @@ const SYSTEM: &str = "banyan-system";
 const RELEASE: &str = "banyan";
 /// Namespace and name of the topology.
 const SPACE: &str = "campus";
-/// From applying to playing: images are there, two servers prepare their contents on two cores.
-const READY: Duration = Duration::from_secs(240);
+/// From applying to playing. Alone on two cores it takes 50 s, most of it two servers preparing their contents.
+const READY: Duration = Duration::from_secs(480);
 /// From a change to every pod being as wanted; a pod may take its whole drain time.
 const SETTLED: Duration = Duration::from_secs(180);
 
