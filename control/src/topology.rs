@@ -69,6 +69,8 @@ pub struct Topology {
     /// Since when enough members have been heard to plan.
     informed: Option<Duration>,
     started: Duration,
+    /// Of the last input that had a time.
+    latest: Duration,
     members: BTreeMap<String, Member>,
     sessions: BTreeMap<Session, String>,
     next_session: u64,
@@ -83,7 +85,7 @@ impl Topology {
         let members = roster
             .members
             .iter()
-            .map(|entry| (entry.name.clone(), Member::default()))
+            .map(|entry| (entry.name.clone(), Member::expected_since(now.at)))
             .collect();
         Self {
             planning: Planning::new(&roster, term),
@@ -93,6 +95,7 @@ impl Topology {
             limits,
             term,
             started: now.at,
+            latest: now.at,
             members,
             sessions: BTreeMap::new(),
             next_session: 0,
@@ -109,7 +112,10 @@ impl Topology {
         }
         self.members.retain(|name, _| roster.entry(name).is_some());
         for entry in &roster.members {
-            self.members.entry(entry.name.clone()).or_default();
+            let expected = || Member::expected_since(self.latest);
+            self.members
+                .entry(entry.name.clone())
+                .or_insert_with(expected);
         }
         let members = &self.members;
         self.sessions.retain(|_, name| members.contains_key(name));
@@ -272,10 +278,11 @@ impl Topology {
     /// Time passes; members whose grace is over become lost, and plans follow what was reported.
     /// Tells whether plans changed, so that calls look for theirs.
     pub fn handle_tick(&mut self, now: Now) -> bool {
+        self.latest = now.at;
         let waited = now.at.saturating_sub(self.started);
         let mut changed = false;
         for member in self.members.values_mut() {
-            changed |= member.age(&self.limits, waited, now.at);
+            changed |= member.age(&self.limits, now.at);
         }
         let planned = self.replan(waited, now.at);
         self.revision += u64::from(changed || planned);

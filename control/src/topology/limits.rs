@@ -43,7 +43,7 @@ pub struct Limits {
     pub silence: Duration,
     /// A member whose call ended is lost after this: long enough to reconnect, short enough to see.
     pub reconnect: Duration,
-    /// A member never heard of is `starting` for this long after the control plane's own start.
+    /// A member never heard of is `starting` for this long after it joined the roster, or the control plane's own start.
     pub startup: Duration,
     /// A lost relay that nobody says is feeding them is planned around after this much longer: a
     /// process that was killed is back by then, and its children sit on their backups meanwhile.

@@ -36,6 +36,8 @@ impl State {
 #[derive(Debug, Default)]
 pub(super) struct Member {
     state: State,
+    /// Since when the roster has it.
+    expected_since: Duration,
     session: Option<Session>,
     boot_id: String,
     attached_at: Option<Duration>,
@@ -65,6 +67,14 @@ struct Held {
 }
 
 impl Member {
+    /// Not heard of yet, and expected from now on.
+    pub(super) fn expected_since(at: Duration) -> Self {
+        Self {
+            expected_since: at,
+            ..Self::default()
+        }
+    }
+
     /// Returns the call that this one replaces.
     pub(super) fn attach(
         &mut self,
@@ -146,10 +156,10 @@ impl Member {
     }
 
     /// Time passes; returns whether the state changed.
-    pub(super) fn age(&mut self, limits: &Limits, waited: Duration, at: Duration) -> bool {
+    pub(super) fn age(&mut self, limits: &Limits, at: Duration) -> bool {
         let next = if self.heard(limits, at) {
             State::Ready
-        } else if self.is_expected(limits, waited, at) {
+        } else if self.is_expected(limits, at) {
             State::Starting
         } else {
             State::Lost
@@ -171,8 +181,10 @@ impl Member {
                 .is_none_or(|left| within(left, limits.reconnect))
     }
 
-    /// Attached with its first report due, or not heard of since the control plane's own start.
-    fn is_expected(&self, limits: &Limits, waited: Duration, at: Duration) -> bool {
+    /// Attached with its first report due, or not heard of since it is expected, which is never before the control
+    /// plane's own start.
+    fn is_expected(&self, limits: &Limits, at: Duration) -> bool {
+        let waited = at.saturating_sub(self.expected_since);
         let reported = self.held.as_ref().map(|held| held.session);
         match (self.session, self.attached_at) {
             (Some(session), Some(since)) if reported != Some(session) => {

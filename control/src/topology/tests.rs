@@ -444,3 +444,23 @@ fn switches_of_all_members_are_told_newest_first_and_bounded() {
     assert!(told.is_sorted_by_key(|switch| std::cmp::Reverse(switch.at_unix_ms)));
     assert_eq!((told[0].member.as_str(), told[0].at_unix_ms), ("mid-0", 49));
 }
+
+#[test]
+fn a_member_that_joins_later_is_starting_for_as_long_as_those_that_were_there_first() {
+    let mut topology = topology();
+    topology.handle_tick(at(100_000));
+    assert_eq!(topology.state("edge-0"), Some(State::Lost));
+    let mut roster = topology.roster().clone();
+    let mut newcomer = roster.entry("edge-0").unwrap().clone();
+    newcomer.name = "edge-9".to_owned();
+    roster.members.push(newcomer);
+    topology.handle_roster(roster);
+    for (second, state) in [
+        (101, State::Starting),
+        (130, State::Starting),
+        (131, State::Lost),
+    ] {
+        topology.handle_tick(at(second * 1000));
+        assert_eq!(topology.state("edge-9"), Some(state), "{second}");
+    }
+}
