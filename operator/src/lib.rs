@@ -3,6 +3,7 @@
 
 pub mod apply;
 pub mod args;
+pub mod autoscale;
 pub mod build;
 pub mod check;
 pub mod conditions;

@@ -38,6 +38,8 @@ use tokio_util::sync::CancellationToken;
 pub use self::observed::Observed;
 use self::review::Reviews;
 use self::state::{Key, State};
+use crate::apply::writes::Writes;
+use crate::autoscale;
 
 /// The members of all topologies; cheap to clone.
 #[derive(Clone)]
@@ -67,6 +69,8 @@ pub struct Desired {
     pub accounts: BTreeMap<String, String>,
     /// Where viewers outside the cluster reach the edges; no trailing path.
     pub public_url: Option<String>,
+    /// How the number of edges follows their viewers; `None` = it does not.
+    pub autoscale: Option<autoscale::Rule>,
 }
 
 /// Who leads.
@@ -173,6 +177,7 @@ impl Members {
     pub async fn run(
         &self,
         client: Client,
+        writes: Writes,
         leadership: Leadership,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
@@ -189,11 +194,17 @@ impl Members {
             served = serving => served.context("the control plane's service"),
             () = self.watch_pods(client.clone()) => Err(anyhow::anyhow!("the watch of pods ended")),
             () = self.follow(leadership) => Err(anyhow::anyhow!("nobody tells who leads")),
-            () = work::run(self, client) => Ok(()),
+            () = work::run(self, client.clone(), writes.clone()) => Ok(()),
+            () = autoscale::run(self, client, writes) => Ok(()),
             () = self.tell_news() => Ok(()),
         };
         self.change(|state| state.lead(None, None));
         ended
+    }
+
+    /// Topologies that are served here and scaled by their viewers: the rule, and how many edges are wanted.
+    pub(crate) fn scaled(&self) -> Vec<(Key, autoscale::Rule, u32)> {
+        self.state().scaled()
     }
 
     async fn watch_pods(&self, client: Client) {

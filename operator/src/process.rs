@@ -16,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::apply::writes::Writes;
 use crate::args::Arguments;
 use crate::context::{Context, Led};
 use crate::controllers;
@@ -153,7 +154,8 @@ async fn run(arguments: Arguments, started: Instant, vital: Handle) -> anyhow::R
     let gone = CancellationToken::new();
     let mut serving = tokio::spawn({
         let (members, client, gone) = (members.clone(), client.clone(), gone.clone());
-        async move { members.run(client, leadership, gone).await }
+        let writes = Writes::new(fence.clone(), metrics.clone());
+        async move { members.run(client, writes, leadership, gone).await }
     });
     let events = Events::new(
         client.clone(),

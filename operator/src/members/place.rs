@@ -1,6 +1,7 @@
 //! The roster of a topology from its pods, and the files that its members fall back to.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use banyan_api::model::Topology;
 use banyan_api::names;
@@ -19,6 +20,14 @@ pub(crate) struct Placed {
     pub(crate) topology: Option<Topology>,
     /// The pod of each member.
     pub(crate) members: BTreeMap<String, Pod>,
+}
+
+impl Placed {
+    /// Where everybody is.
+    pub(crate) fn addresses(&self) -> BTreeMap<&str, Option<IpAddr>> {
+        let members = self.members.iter();
+        members.map(|(name, pod)| (name.as_str(), pod.ip)).collect()
+    }
 }
 
 /// Who is which member: pods with slot and address, and the pod of each content server.
@@ -168,6 +177,7 @@ spec:
             epoch: 1_700_000_000,
             accounts: BTreeMap::new(),
             public_url: None,
+            autoscale: None,
         }
     }
 

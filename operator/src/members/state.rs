@@ -13,6 +13,7 @@ use super::observed::{self, Observed, Transitions};
 use super::place::{self, Placed};
 use super::pod::{Owner, Place, Pod};
 use super::{Desired, slots};
+use crate::autoscale::Rule;
 
 /// Namespace and name.
 pub(crate) type Key = (String, String);
@@ -33,6 +34,8 @@ pub(crate) struct State {
     /// Topologies whose pods may need slots.
     unslotted: BTreeSet<Key>,
     transitions: BTreeMap<Key, Transitions>,
+    /// Topologies whose members are other ones than listeners were told of.
+    moved: BTreeSet<Key>,
 }
 
 /// A topology that members attach to here.
@@ -219,6 +222,10 @@ impl State {
         match (roster, self.served.get_mut(key)) {
             (Ok(roster), Some(served)) => {
                 served.handle.set_roster(roster);
+                if served.placed.addresses() != placed.addresses() {
+                    // What members fall back to says where the others are.
+                    self.moved.insert(key.clone());
+                }
                 (served.placed, served.problem) = (placed, None);
             }
             (Ok(roster), None) => {
@@ -295,9 +302,9 @@ impl State {
     }
 
     /// Topologies of which something new is to be shown.
-    pub(crate) fn news(&mut self, at: Duration) -> Vec<Key> {
+    pub(crate) fn news(&mut self, at: Duration) -> BTreeSet<Key> {
         let keys: Vec<Key> = self.served.keys().cloned().collect();
-        let mut news = Vec::new();
+        let mut news = std::mem::take(&mut self.moved);
         for key in keys {
             let observed = self.observed(&key);
             if self
@@ -306,7 +313,7 @@ impl State {
                 .or_default()
                 .is_news(&observed, at)
             {
-                news.push(key);
+                news.insert(key);
             }
         }
         news
@@ -411,6 +418,19 @@ impl State {
             },
             None => Found::Soon(format!("pod {:?} has no slot yet", pod.name)),
         }
+    }
+
+    pub(crate) fn scaled(&self) -> Vec<(Key, Rule, u32)> {
+        let served = self.served.keys();
+        let scaled = served.filter_map(|key| {
+            let desired = self.desired.get(key)?;
+            Some((
+                key.clone(),
+                desired.autoscale?,
+                desired.topology.edges().replicas,
+            ))
+        });
+        scaled.collect()
     }
 
     pub(crate) fn served(&self, key: &Key) -> Option<&Served> {

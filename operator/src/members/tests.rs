@@ -12,6 +12,8 @@ use super::place::tests::desired;
 use super::review::tests::{client, review, reviewed};
 use super::state::{Due, Found};
 use super::*;
+use crate::lease::fence::Fence;
+use crate::metrics::Metrics;
 
 /// A pod as the API server has it.
 fn object(name: &str, labels: &Value, account: &str, ip: &str, slot: Option<u32>) -> core::Pod {
@@ -103,6 +105,12 @@ async fn slots_are_given_once_and_rosters_follow_the_pods() {
     members.change(|state| state.see_pod(&relay("e-b", "edge", "10.0.2.2", Some(1))));
     members.change(|state| state.forget_pod(&relay("e-a", "edge", "10.0.2.1", Some(0))));
     assert_eq!(roster(&members), ["dock", "root-0", "edge-1"]);
+    // Who keeps files of the members is told, though no status shows it.
+    let key = ("harbour".to_owned(), "quay".to_owned());
+    members.state().news(Duration::from_secs(1));
+    members.change(|state| state.see_pod(&relay("e-b", "edge", "10.0.2.3", Some(1))));
+    assert_eq!(members.state().news(Duration::from_secs(2)), [key].into());
+    assert!(members.state().news(Duration::from_secs(3)).is_empty());
     // Nobody's pods, and pods of topologies that are gone, change nothing.
     members.change(|state| state.see_pod(&object("x", &json!({}), "x", "10.0.9.9", None)));
     members.set_topology("harbour", "quay", None);
@@ -283,7 +291,8 @@ async fn replica(term: Option<u64>, leader: Option<&str>) -> Replica {
         leader: led,
     };
     let (running, stop) = (members.clone(), shutdown.clone());
-    tokio::spawn(async move { running.run(client, leadership, stop).await });
+    let writes = Writes::new(Fence::open(), Metrics::default());
+    tokio::spawn(async move { running.run(client, writes, leadership, stop).await });
     members.synced().await;
     Replica {
         uri: format!("http://{}", settings.grpc),

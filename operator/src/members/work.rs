@@ -12,21 +12,28 @@ use serde_json::json;
 
 use super::Members;
 use super::pod::Pod;
+use crate::apply::writes::{Target, Writes};
 
 /// Writes what is due, and again what could not be written, for ever.
-pub(crate) async fn run(members: &Members, client: Client) {
+pub(crate) async fn run(members: &Members, client: Client, writes: Writes) {
     let mut changes = members.0.changed.subscribe();
     loop {
         changes.mark_unchanged();
         let due = members.state().due();
-        let mut writes: Vec<BoxFuture<'_, bool>> = Vec::new();
+        let mut tasks: Vec<BoxFuture<'_, bool>> = Vec::new();
         for (pod, slot) in due.slots {
-            writes.push(Box::pin(write_slot(members, client.clone(), pod, slot)));
+            tasks.push(Box::pin(write_slot(
+                members,
+                client.clone(),
+                &writes,
+                pod,
+                slot,
+            )));
         }
         for pod in due.drains {
-            writes.push(Box::pin(evict(client.clone(), pod)));
+            tasks.push(Box::pin(evict(client.clone(), &writes, pod)));
         }
-        let written: Vec<bool> = stream::iter(writes)
+        let written: Vec<bool> = stream::iter(tasks)
             .buffer_unordered(WRITING)
             .collect()
             .await;
@@ -49,7 +56,13 @@ pub(crate) async fn run(members: &Members, client: Client) {
 }
 
 /// Whether the slot is on the pod, or the pod gone.
-async fn write_slot(members: &Members, client: Client, pod: Pod, slot: u32) -> bool {
+async fn write_slot(
+    members: &Members,
+    client: Client,
+    writes: &Writes,
+    pod: Pod,
+    slot: u32,
+) -> bool {
     let api: Api<core::Pod> = Api::namespaced(client, &pod.namespace);
     let patch = json!({
         "apiVersion": "v1",
@@ -64,7 +77,7 @@ async fn write_slot(members: &Members, client: Client, pod: Pod, slot: u32) -> b
     let parameters = PatchParams::apply(MANAGER).force();
     let patch = Patch::Apply(&patch);
     let asked = api.patch(&pod.name, &parameters, &patch);
-    match tokio::time::timeout(ANSWER, asked).await {
+    let problem = match writes.send(target("patch", &pod), asked).await {
         Ok(Ok(written)) => {
             tracing::info!(
                 pod = pod.name,
@@ -73,31 +86,30 @@ async fn write_slot(members: &Members, client: Client, pod: Pod, slot: u32) -> b
                 "slot given"
             );
             members.change(|state| state.see_pod(&written));
-            true
+            return true;
         }
-        Ok(Err(kube::Error::Api(status))) if status.code == 404 || status.code == 409 => true,
-        Ok(Err(error)) => {
-            tracing::warn!(pod = pod.name, namespace = pod.namespace, slot, %error, "the slot of a pod cannot be written; trying again");
-            members.state().retry(&pod);
-            false
-        }
-        Err(_) => {
-            tracing::warn!(
-                pod = pod.name,
-                namespace = pod.namespace,
-                "the API server did not answer in time"
-            );
-            members.state().retry(&pod);
-            false
-        }
-    }
+        // Gone, or another by that name.
+        Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => return true,
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    tracing::warn!(
+        pod = pod.name,
+        namespace = pod.namespace,
+        slot,
+        problem,
+        "the slot of a pod cannot be written; trying again"
+    );
+    members.state().retry(&pod);
+    false
 }
 
 /// Whether the pod has been told to go; a budget may not allow it yet.
-async fn evict(client: Client, pod: Pod) -> bool {
+async fn evict(client: Client, writes: &Writes, pod: Pod) -> bool {
     let api: Api<core::Pod> = Api::namespaced(client, &pod.namespace);
     let parameters = EvictParams::default();
-    match tokio::time::timeout(ANSWER, api.evict(&pod.name, &parameters)).await {
+    let asked = api.evict(&pod.name, &parameters);
+    let problem = match writes.send(target("create", &pod), asked).await {
         Ok(Ok(_)) => {
             tracing::info!(
                 pod = pod.name,
@@ -105,21 +117,33 @@ async fn evict(client: Client, pod: Pod) -> bool {
                 "evicted, as its annotation asks"
             );
             // Seen as leaving when the watch says so.
-            true
+            return true;
         }
-        Ok(Err(kube::Error::Api(status))) if status.code == 404 || status.code == 409 => true,
+        Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => return true,
         Ok(Err(kube::Error::Api(status))) if status.code == 429 => {
             tracing::debug!(
                 pod = pod.name,
                 "a disruption budget does not allow its eviction yet"
             );
-            false
+            return false;
         }
-        Ok(Err(error)) => {
-            tracing::warn!(pod = pod.name, namespace = pod.namespace, %error, "a pod cannot be evicted; trying again");
-            false
-        }
-        Err(_) => false,
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    tracing::warn!(
+        pod = pod.name,
+        namespace = pod.namespace,
+        problem,
+        "a pod cannot be evicted; trying again"
+    );
+    false
+}
+
+fn target<'a>(verb: &'static str, pod: &'a Pod) -> Target<'a> {
+    Target {
+        verb,
+        kind: "Pod",
+        name: &pod.name,
     }
 }
 
@@ -127,6 +151,5 @@ async fn evict(client: Client, pod: Pod) -> bool {
 const MANAGER: &str = "banyan-operator/members";
 
 const WRITING: usize = 8;
-const ANSWER: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(1);

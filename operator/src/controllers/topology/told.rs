@@ -7,6 +7,7 @@ use kube::ResourceExt;
 
 use super::Found;
 use super::validate::Valid;
+use crate::autoscale;
 use crate::members::Desired;
 
 /// What members are to make of this topology and its servers.
@@ -20,6 +21,7 @@ pub(super) fn desired(found: &Found<'_>, valid: &Valid) -> Desired {
             .chain(found.servers.iter().filter_map(server))
             .collect::<BTreeMap<String, String>>(),
         public_url: found.object.spec.edge.public_url.clone(),
+        autoscale: autoscale::Rule::of(found.object),
     }
 }
 
