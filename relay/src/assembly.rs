@@ -86,6 +86,10 @@ impl Relay {
             #[cfg(test)]
             frozen: None,
         });
+        if let Some(parents) = config.parents {
+            tracing::info!(count = parents.len(), "parents are given by hand");
+            core.fix_parents(parents);
+        }
         Ok(Relay {
             core,
             control: config.control,

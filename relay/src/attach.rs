@@ -173,6 +173,7 @@ fn consider(core: &Core, plan: v1::Plan, taken: &mut Taken) -> v1::PlanAck {
 /// Takes a configuration whole, or says why not. Members of equal generation keep what they have.
 fn adopt(core: &Core, config: v1::Config) -> Result<(), String> {
     let mine = core.config();
+    let config = core.as_fixed(config);
     if config.generation < mine.generation {
         return Err(format!(
             "generation {} is older than {}",

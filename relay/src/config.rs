@@ -75,6 +75,8 @@ pub struct Arguments {
     /// Gbit; rules over the configuration.
     #[arg(long, env = "BANYAN_MAX_EGRESS")]
     max_egress: Option<String>,
+    #[command(flatten)]
+    neighbors: crate::neighbors::ByHand,
     /// Folder for records of every chunk received and every event.
     #[arg(long, env = "BANYAN_RECORD")]
     record: Option<PathBuf>,
@@ -123,6 +125,8 @@ pub struct Config {
     pub leave: Manner,
     /// Bits per second; `None` = as configured.
     pub max_egress: Option<u64>,
+    /// Parents given by hand; `None` = as configured.
+    pub parents: Option<Vec<v1::Peer>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -159,6 +163,7 @@ impl Arguments {
             RoleName::Relay => Role::Relay,
             RoleName::Edge => Role::Edge,
         };
+        let parents = self.neighbors.resolve(self.member.as_deref(), role)?;
         for (what, uri) in [("advertise", &self.advertise), ("control", &self.control)] {
             if let Some(uri) = uri {
                 transport::endpoint(uri).map_err(|source| ConfigError::Peer {
@@ -202,11 +207,15 @@ impl Arguments {
             record: self.record,
             leave,
             max_egress,
+            parents,
         };
         match (self.member, control) {
             (Some(member), _) => {
                 check_name("member", &member)?;
                 config.dynamic = read(&self.config)?;
+                if let Some(parents) = &config.parents {
+                    config.dynamic = crate::neighbors::fix(config.dynamic, parents);
+                }
                 check(&config.dynamic, &member, role)?;
                 config.member = member;
                 Ok(Start::Known(Box::new(config)))

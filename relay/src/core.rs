@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use banyan_proto::trust::Authenticator;
 use banyan_proto::v1;
@@ -93,6 +93,8 @@ pub struct Core {
     pub(crate) meter: Meter,
     config: Mutex<Arc<v1::Config>>,
     config_changed: watch::Sender<u64>,
+    /// Given by hand: no configuration names others.
+    fixed_parents: OnceLock<Vec<v1::Peer>>,
     tracks: Mutex<HashMap<Key, Arc<Track>>>,
     catalog: watch::Sender<Arc<CatalogView>>,
     sources: Mutex<Sources>,
@@ -135,6 +137,7 @@ impl Core {
             meter: Meter::new(options.clock),
             config: Mutex::new(Arc::new(options.config.clone())),
             config_changed: watch::Sender::new(0),
+            fixed_parents: OnceLock::new(),
             tracks: Mutex::default(),
             catalog: watch::Sender::default(),
             sources: Mutex::new(Sources::new(kind)),
@@ -211,6 +214,7 @@ impl Core {
     /// Takes a newer configuration. Choices to come follow it, and where it ranks parents anew the
     /// drivers move gently to the first of them.
     pub(crate) fn configure(&self, config: v1::Config) {
+        let config = self.as_fixed(config);
         lock(&self.origins).configure(&config);
         let config = Arc::new(config);
         let old = std::mem::replace(&mut *lock(&self.config), config.clone());

@@ -24,6 +24,7 @@ mod follow;
 pub mod leave;
 pub mod library;
 mod load;
+mod neighbors;
 mod origins;
 mod probe;
 pub mod process;

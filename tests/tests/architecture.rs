@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use banyan_tests::{Stopwatch, workspace};
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Package → packages of the workspace it may use. A package that is not listed is refused: add it with its reason.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -142,9 +142,8 @@ fn workspace_dependencies_follow_the_table() {
 
 #[test]
 fn services_and_pure_crates_link_nothing_they_must_not() {
-    let metadata = metadata();
     for (name, never) in NEVER {
-        let reached = reached(&metadata, name);
+        let reached = reached(name);
         let found: Vec<_> = never
             .iter()
             .filter(|package| reached.contains(**package))
@@ -163,7 +162,7 @@ fn only_the_origin_links_ffmpeg() {
         .workspace_packages()
         .iter()
         .map(|package| package.name.to_string())
-        .filter(|name| reached(&metadata, name).contains("ffmpeg-sys-next"))
+        .filter(|name| reached(name).contains("ffmpeg-sys-next"))
         .collect();
     assert_eq!(linking, ["banyan-origin"]);
 }
@@ -256,37 +255,23 @@ fn metadata() -> Metadata {
         .expect("cargo metadata must succeed")
 }
 
-/// Names of all packages that normal dependencies of `name` reach.
-fn reached(metadata: &Metadata, name: &str) -> BTreeSet<String> {
-    let resolve = metadata
-        .resolve
-        .as_ref()
-        .expect("metadata must be resolved");
-    let nodes: BTreeMap<&PackageId, _> =
-        resolve.nodes.iter().map(|node| (&node.id, node)).collect();
-    let start = metadata
-        .workspace_packages()
-        .into_iter()
-        .find(|package| package.name.as_str() == name)
-        .unwrap_or_else(|| panic!("{name} is not in the workspace"));
-    let mut open = vec![&start.id];
-    let mut seen = BTreeSet::new();
-    while let Some(id) = open.pop() {
-        if !seen.insert(id) {
-            continue;
-        }
-        for dependency in &nodes[id].deps {
-            if dependency
-                .dep_kinds
-                .iter()
-                .any(|kind| kind.kind == DependencyKind::Normal)
-            {
-                open.push(&dependency.pkg);
-            }
-        }
-    }
-    seen.iter()
-        .map(|id| metadata[*id].name.to_string())
+/// Packages that `name` is built with when it is built alone: another member's features are not its own.
+fn reached(name: &str) -> BTreeSet<String> {
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--edges", "normal"])
+        .args(["--prefix", "none", "--format", "{p}", "--package", name])
+        .current_dir(workspace())
+        .output()
+        .expect("cargo tree must run");
+    assert!(
+        tree.status.success(),
+        "cargo tree of {name}: {}",
+        String::from_utf8_lossy(&tree.stderr)
+    );
+    String::from_utf8_lossy(&tree.stdout)
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .map(str::to_owned)
         .collect()
 }
 

@@ -72,14 +72,13 @@ impl Cast {
         match target {
             Target::Control => Ok((names::CONTROL.to_owned(), None)),
             Target::Edge => {
-                let now = records.arrivals.iter().map(|row| row.unix_ms).max();
-                let since = now.unwrap_or(0).saturating_sub(WATCHED_MS);
-                let rows = records.arrivals.iter();
-                let watched = rows
-                    .filter(|row| row.stream == stream && row.unix_ms >= since)
-                    .filter_map(|row| sources.get(&row.from));
-                let edge = watched.min().context("nobody watches at any edge")?;
-                Ok((edge.clone(), None))
+                let rows = records.arrivals.iter().filter(|row| row.stream == stream);
+                let watching: BTreeMap<&str, &String> = rows
+                    .filter_map(|row| Some((row.to.as_str(), sources.get(&row.from)?)))
+                    .collect();
+                let edge = watching.values().min();
+                let edge = edge.context("nobody watches at any edge")?;
+                Ok(((*edge).clone(), None))
             }
             Target::Relay => {
                 let found = fed(&self.edges, &self.relays);
@@ -205,6 +204,4 @@ pub(crate) fn unix_ms() -> u64 {
     banyan_control::clock::unix_ms()
 }
 
-/// A viewer fetches a segment at a time.
-const WATCHED_MS: u64 = 5_000;
 const RECENT_ROWS: usize = 2_000;

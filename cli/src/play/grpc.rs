@@ -173,14 +173,22 @@ struct Track {
 impl Track {
     async fn run(mut self) -> anyhow::Result<()> {
         let mut turn = self.link.first;
+        // Members in a row that would not go on from where this viewer is.
+        let mut refusals = 0;
         loop {
             match self.follow(turn).await {
                 Ok(()) => return Ok(()),
                 Err(error) if fatal(&error) => return Err(error),
                 Err(error) => {
-                    if refused_resume(&error) {
-                        // The window slid past, or the run is another: only live is left.
+                    refusals = if refused_resume(&error) {
+                        refusals + 1
+                    } else {
+                        0
+                    };
+                    if refusals >= self.link.uris.len() {
+                        // One may be behind. Where all refuse, the run is another: only live is left.
                         self.last = None;
+                        refusals = 0;
                     }
                     let error = plain(error);
                     tracing::debug!(track = self.name, %error, "a subscription ended");

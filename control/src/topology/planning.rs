@@ -8,14 +8,16 @@
 //! already and are only told that it is well. The next round waits until this one is carried out.
 //! When the planner finds no tree, the last plan stands.
 
+mod outlook;
 mod steps;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use banyan_planner as planner;
 use banyan_proto::v1;
 
+use self::outlook::Outlook;
 use self::steps::Move;
 use crate::roster::{Role, Roster};
 
@@ -30,6 +32,8 @@ pub(super) struct Seen {
     pub(super) refusing: bool,
     /// Who feeds it, track by track.
     pub(super) feeders: Vec<String>,
+    /// Its parents were given by hand, these: it is told no others.
+    pub(super) fixed: Option<Vec<String>>,
     /// The plan it answered last.
     pub(super) acked: Option<(u64, u64)>,
 }
@@ -77,13 +81,6 @@ struct Round {
     /// Who moves, to whom, told with which version.
     movers: Vec<(String, String, u64)>,
     until: Duration,
-}
-
-#[derive(Debug, PartialEq)]
-struct Outlook {
-    input: planner::Input,
-    homes: BTreeMap<String, String>,
-    absent: BTreeSet<String>,
 }
 
 /// The planner's work in figures.
@@ -342,49 +339,6 @@ impl Planning {
         self.homes = homes;
     }
 
-    /// The world as the planner is to see it.
-    fn look(&self, seen: &BTreeMap<String, Seen>, links: &[planner::Link]) -> Option<Outlook> {
-        let mut input = self.base.clone()?;
-        let homes = self.homes.clone();
-        let mut loads: BTreeMap<&str, u32> = BTreeMap::new();
-        for home in homes.values() {
-            *loads.entry(home).or_default() += 1;
-        }
-        let mut absent = BTreeSet::new();
-        for relay in &mut input.relays {
-            let Some(seen) = seen.get(&relay.name) else {
-                continue;
-            };
-            if !seen.serves {
-                relay.fan_out = 0;
-                if !seen.ready {
-                    absent.insert(relay.name.clone());
-                }
-            } else if seen.refusing || self.left.contains_key(&relay.name) {
-                let load = loads.get(relay.name.as_str()).copied().unwrap_or(0);
-                relay.fan_out = relay.fan_out.min(load);
-            }
-        }
-        let down = self.failed.keys().map(|(relay, parent)| planner::Link {
-            from: parent.clone(),
-            to: relay.clone(),
-            rtt_us: 0,
-            loss_permille: 1000,
-            assumed: false,
-        });
-        let mut known: BTreeMap<(String, String), planner::Link> = BTreeMap::new();
-        let prior = std::mem::take(&mut input.links);
-        for link in prior.into_iter().chain(links.iter().cloned()).chain(down) {
-            known.insert((link.from.clone(), link.to.clone()), link);
-        }
-        input.links = known.into_values().collect();
-        Some(Outlook {
-            input,
-            homes,
-            absent,
-        })
-    }
-
     /// Where a relay is: below who feeds most of its tracks, else where it was told to be.
     fn home(&self, relay: &str, tier: u32, seen: Option<&Seen>) -> Option<String> {
         let told = &self.told.get(relay)?.config.parents.first()?.name;
@@ -457,7 +411,10 @@ impl Planning {
         at: Duration,
     ) -> bool {
         let serves = |name: &str| seen.get(name).is_none_or(|seen| seen.serves);
-        let is_ready = |name: &str| seen.get(name).is_some_and(|seen| seen.ready);
+        let is_ready = |name: &str| {
+            let seen = seen.get(name);
+            seen.is_some_and(|seen| seen.ready && seen.fixed.is_none())
+        };
         let mut load: BTreeMap<&str, u32> = BTreeMap::new();
         for home in outlook.homes.values() {
             *load.entry(home).or_default() += 1;

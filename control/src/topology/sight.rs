@@ -67,6 +67,9 @@ impl Topology {
                         .flat_map(feeders)
                         .map(str::to_owned)
                         .collect(),
+                    fixed: report
+                        .filter(|report| report.parents_fixed)
+                        .map(|report| report.parents.clone()),
                     acked: member.acked,
                 };
                 (name.clone(), seen)

@@ -7,6 +7,25 @@ use crate::clock::Instant;
 use crate::upstream::Cause;
 
 impl Core {
+    /// Parents given by hand: from now on no configuration names others.
+    pub(crate) fn fix_parents(&self, parents: Vec<v1::Peer>) {
+        if self.fixed_parents.set(parents).is_ok() {
+            self.configure(v1::Config::clone(&self.config()));
+        }
+    }
+
+    pub(crate) fn has_fixed_parents(&self) -> bool {
+        self.fixed_parents.get().is_some()
+    }
+
+    /// A configuration as this member takes it.
+    pub(crate) fn as_fixed(&self, config: v1::Config) -> v1::Config {
+        match self.fixed_parents.get() {
+            Some(parents) => crate::neighbors::fix(config, parents),
+            None => config,
+        }
+    }
+
     /// Grows whenever a configuration names another first parent. One that ranks the others anew
     /// moves nobody: it may have crossed a repair on its way.
     pub(crate) fn plan_number(&self) -> u64 {

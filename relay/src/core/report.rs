@@ -209,6 +209,7 @@ impl Core {
                 .iter()
                 .map(|peer| peer.name.clone())
                 .collect(),
+            parents_fixed: self.has_fixed_parents(),
         }
     }
 }

@@ -33,6 +33,7 @@ async fn relay(member: &str, role: Role, dynamic: v1::Config) -> Relay {
         record: None,
         leave: crate::leave::Manner::default(),
         max_egress: None,
+        parents: None,
     };
     Relay::bind(config, secret()).await.unwrap()
 }
@@ -161,5 +162,6 @@ fn config_of(http: std::net::SocketAddr) -> Config {
         record: None,
         leave: crate::leave::Manner::default(),
         max_egress: None,
+        parents: None,
     }
 }

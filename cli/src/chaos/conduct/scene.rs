@@ -305,7 +305,7 @@ impl Scene<'_> {
     }
 
     /// Looks again and again until the condition holds; false = not within the bound.
-    async fn wait(
+    pub(super) async fn wait(
         &mut self,
         bound: Duration,
         mut condition: impl AsyncFnMut(&mut Self) -> bool,

@@ -73,6 +73,19 @@ impl Scene<'_> {
         let Plot::Hurt(harms) = scenario.plot else {
             bail!("{} is no fault that comes and goes", scenario.name);
         };
+        let found = async |scene: &mut Self| {
+            let sources = scene.sources();
+            let (records, stream) = (&scene.running.records, scene.stream);
+            let find = |target| scene.cast.find(target, records, stream, &sources);
+            harms.iter().all(|(_, target)| find(*target).is_ok())
+        };
+        // Orphans of the last faults go home first.
+        if !self.wait(ADVANCE, found).await {
+            bail!(
+                "nobody is where {} would hurt within {ADVANCE:?}",
+                scenario.name
+            );
+        }
         let canary = Canary::start();
         self.refresh();
         let (fault, done) = inject::hurt(

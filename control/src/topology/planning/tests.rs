@@ -79,6 +79,8 @@ struct Process {
     plan: (u64, u64),
     draining: bool,
     refusing: bool,
+    /// Parents given by hand.
+    fixed: bool,
 }
 
 struct World {
@@ -150,6 +152,7 @@ impl World {
             plan: (0, 0),
             draining: false,
             refusing: false,
+            fixed: false,
         };
         self.running.insert(name.to_owned(), process);
     }
@@ -229,6 +232,7 @@ impl World {
                 parents: process.parents.clone(),
                 draining: process.draining,
                 refusing: process.refusing,
+                parents_fixed: process.fixed,
                 ..Default::default()
             };
             self.control.handle_report(session, report, now).unwrap();
@@ -329,6 +333,9 @@ fn take(
     moved: &mut Vec<String>,
     reach: &Reach,
 ) {
+    if process.fixed {
+        return;
+    }
     let before = process.parents.first().cloned();
     process.parents = config.parents.into_iter().map(|peer| peer.name).collect();
     if let Some(first) = process.parents.first()

@@ -91,3 +91,23 @@ fn a_plan_that_crosses_a_repair_does_not_undo_it() {
     assert_eq!(world.running[edge].feeder, parents[1]);
     assert_eq!(world.running[edge].parents[0], parents[1]);
 }
+
+#[test]
+fn who_was_given_parents_by_hand_is_told_no_others() {
+    let mut world = World::new(CAMPUS);
+    let edge = "edge-0";
+    let process = world.running.get_mut(edge).unwrap();
+    process.fixed = true;
+    process.parents = vec!["hall-1".to_owned()];
+    process.feeder = "hall-1".to_owned();
+    world.run(30);
+    let before = world.running[edge].plan;
+    world.kill("hall-1");
+    world.run(60);
+    assert_eq!(world.running[edge].parents, ["hall-1"]);
+    assert_eq!(world.running[edge].plan, before, "told nothing more");
+    world.start("hall-1");
+    world.run(60);
+    assert_eq!(world.running[edge].feeder, "hall-1");
+    assert_eq!(world.run(60), 0);
+}
