@@ -173,7 +173,7 @@ mod tests {
             condition(READY, "False", "FanOutTooSmall"),
         ];
         let broke = ("FanOutTooSmall".to_owned(), true);
-        assert_eq!(told(&[], &broken), [broke.clone()]);
+        assert_eq!(told(&[], &broken), std::slice::from_ref(&broke));
         assert_eq!(told(&well, &broken), [broke]);
         assert!(told(&broken, &broken).is_empty());
         assert_eq!(told(&broken, &well), [("Ready".to_owned(), false)]);

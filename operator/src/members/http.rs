@@ -84,6 +84,7 @@ async fn by_leader(State(replica): State<Replica>, request: Request, next: Next)
 /// Where the leader that members attach to serves its pages.
 fn page_of(leader: &str) -> Option<String> {
     let leader: Uri = leader.parse().ok()?;
+    leader.scheme()?;
     Some(format!("http://{}:{HTTP_PORT}", leader.host()?))
 }
 
@@ -122,14 +123,14 @@ async fn topologies(State(members): State<Members>) -> Response {
             let open = (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
             ([open, (header::CACHE_CONTROL, "no-store")], Json(rows)).into_response()
         }
-        Err(standby) => standby,
+        Err(leader) => standby(leader.as_deref()),
     }
 }
 
 async fn index(State(members): State<Members>) -> Response {
     let rows = match rows(&members) {
         Ok(rows) => rows,
-        Err(standby) => return standby,
+        Err(leader) => return standby(leader.as_deref()),
     };
     // Names of namespaces and topologies are DNS labels: nothing in them needs escaping.
     let list: String = rows
@@ -152,10 +153,11 @@ async fn index(State(members): State<Members>) -> Response {
     .into_response()
 }
 
-fn rows(members: &Members) -> Result<Vec<Row>, Response> {
+/// What there is; an error is the URI of the replica to ask instead, where one is known.
+fn rows(members: &Members) -> Result<Vec<Row>, Option<String>> {
     let state = members.state();
     if !state.is_leading() {
-        return Err(standby(state.leader()));
+        return Err(state.leader().map(ToString::to_string));
     }
     let row = |((namespace, name), served): (&super::Key, &super::state::Served)| Row {
         page: format!("topologies/{namespace}/{name}/"),

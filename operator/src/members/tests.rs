@@ -390,14 +390,17 @@ async fn the_page_and_the_api_of_each_topology_stand_under_its_name() {
 
 #[tokio::test]
 async fn a_standby_names_the_leader_and_serves_once_it_leads() {
-    let replica = replica(None, Some("http://10.0.8.8:7400")).await;
+    let replica = replica(None, Some("http://leader.invalid:7400")).await;
     let refused = replica.ask("e-a", &[BOOT]).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable);
     let mut target = banyan_proto::redirect::Target::new(&replica.uri);
     assert!(target.ended(&refused), "{refused:?}");
-    assert_eq!(target.uri(), "http://10.0.8.8:7400");
+    assert_eq!(target.uri(), "http://leader.invalid:7400");
     let page = replica.get("/topologies/harbour/quay/").await;
-    assert!(page.contains("503") && page.contains("10.0.8.8"), "{page}");
+    assert!(
+        page.contains("503") && page.contains("leader.invalid"),
+        "{page}"
+    );
     assert_eq!(replica.patched.load(Ordering::Relaxed), 0);
     replica.leader.send_replace(None);
     replica.term.send_replace(Some(6));
