@@ -10,10 +10,7 @@ cargo fmt --all --check
 cargo clippy $locked --quiet --workspace --all-targets -- -D warnings
 npm --prefix web run --silent lint
 
-generated=$(mktemp -d)
-trap 'rm -rf "$generated"' EXIT
-cargo run $locked -q -p banyan -- crds --out "$generated"
-diff -ru "$generated" crds || say "crds/ differs from the types; run: make gen"
+# That crds/ are what the types generate is a unit test of api.
 PYTHONPATH=$(scripts/python.sh) python3 -B scripts/references.py --check || say "generated references are stale"
 
 while read -r file; do

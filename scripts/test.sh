@@ -25,9 +25,12 @@ layer() {
   "$@"
   echo "== $name took $((SECONDS - start)) s"
 }
-test_all() { cargo test $locked --no-fail-fast "$@"; }
+# Always with the whole workspace, which picks one set of features: nothing is compiled twice.
+test_all() { cargo test $locked --workspace --no-fail-fast "$@"; }
 # One overlay or cluster at a time: each is a dozen processes.
-test_here() { test_all -p banyan-tests "$@" -- --test-threads=1 --nocapture; }
+test_here() { test_all "$@" -- --test-threads=1 --nocapture; }
+# Files of integration tests, as arguments.
+named() { printf '%s\n' "$@" | sed 's|.*/|--test=|; s|\.rs$||' | LC_ALL=C sort; }
 
 if [ "$depth" != unit ]; then
   layer F-fixtures scripts/fixtures.sh
@@ -43,16 +46,16 @@ export BANYAN_FIXTURES
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-20}
 echo "== seed of generated inputs: PROPTEST_RNG_SEED=$PROPTEST_RNG_SEED"
 
-layer build cargo build $locked --workspace --bins
-layer L0-unit-and-simulation test_all --workspace --exclude banyan-tests
+layer build cargo build $locked --workspace --bins --tests
+mapfile -t parts < <(named {api,cli,control,origin,planner}/tests/*.rs)
+layer L0-unit-and-simulation test_all --lib --bins "${parts[@]}"
 [ "$depth" != unit ] || exit 0
 
-mapfile -t local_tests < <(find tests/tests -maxdepth 1 -name '*.rs' -printf '--test=%f\n' | sed 's/\.rs$//' | LC_ALL=C sort)
-layer L1-processes-and-browser test_here --lib "${local_tests[@]}"
+mapfile -t local_tests < <(named tests/tests/*.rs)
+layer L1-processes-and-browser test_here "${local_tests[@]}"
 [ "$depth" != fast ] || exit 0
 
 # Go and cargo never build at the same time: each fills the machine alone.
-layer L2-build cargo test $locked --no-run -p banyan-tests
 if ! command -v go >/dev/null; then
   echo "SKIP layers G, L2 and L3: go is missing, which builds the test cluster; install Go 1.26 or newer"
   [ "${STRICT:-}" != 1 ] || exit 1

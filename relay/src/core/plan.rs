@@ -52,25 +52,41 @@ impl Core {
     /// For an orphan that somebody else took in: a parent of the plan that has answered for long
     /// enough to go home to.
     pub(crate) fn home(&self, current: &str, now: Instant) -> Option<(v1::Peer, Cause)> {
-        let config = self.config();
-        let adopted = self.options.role != Role::Root
-            && config.parents.iter().all(|peer| peer.name != current);
+        let (parents, _) = self.parents_and_siblings();
+        let adopted =
+            self.options.role != Role::Root && parents.iter().all(|peer| peer.name != current);
         let since = lock(&self.connected_since);
         let stable = |name: &str| {
             let at = since.get(name)?;
             (now.saturating_duration_since(*at) >= self.options.tuning.stable).then_some(())
         };
-        config
-            .parents
-            .iter()
+        parents
+            .into_iter()
             .filter(|_| adopted)
             .find(|peer| stable(&peer.name).is_some())
-            .map(|peer| (peer.clone(), Cause::Planned))
+            .map(|peer| (peer, Cause::Planned))
+    }
+
+    /// The ranked parents of the plan, parted: those above, and siblings, who take this member in
+    /// only when nobody above does. Whom the plan names first is a parent, whatever its tier, and so
+    /// is everybody given by hand.
+    pub(super) fn parents_and_siblings(&self) -> (Vec<v1::Peer>, Vec<v1::Peer>) {
+        let me = self.options.member.as_str();
+        let by_hand = self.has_fixed_parents();
+        let config = self.config();
+        let ranked = config.parents.iter().filter(|peer| peer.name != me);
+        let (above, siblings): (Vec<_>, Vec<_>) = ranked
+            .enumerate()
+            .partition(|(at, peer)| by_hand || *at == 0 || tier(&peer.name) != tier(me));
+        let peers = |ranked: Vec<(usize, &v1::Peer)>| {
+            ranked.into_iter().map(|(_, peer)| peer.clone()).collect()
+        };
+        (peers(above), peers(siblings))
     }
 
     /// Who takes this member in when every parent of the plan has failed: the roots, then members
-    /// that might have been its parents, then siblings. Each orphan has an order of its own, so that
-    /// they spread; paths guard against circles.
+    /// that might have been its parents, then siblings, the plan's first. Each orphan has an order
+    /// of its own, so that they spread; paths guard against circles.
     pub(crate) fn fallbacks(&self) -> Vec<v1::Peer> {
         if self.options.role == Role::Root {
             return Vec::new();
@@ -87,10 +103,16 @@ impl Core {
             .iter()
             .cloned()
             .partition(|peer| tier(&peer.name) == tier(me));
+        let (parents, planned) = self.parents_and_siblings();
+        let order = [
+            spread(&config.roots),
+            spread(&above),
+            planned,
+            spread(&siblings),
+        ];
         let mut fallbacks: Vec<v1::Peer> = Vec::new();
-        let all = [&config.roots, &above, &siblings];
-        for peer in all.into_iter().flat_map(|peers| spread(peers)) {
-            let known = config.parents.iter().chain(&fallbacks);
+        for peer in order.into_iter().flatten() {
+            let known = parents.iter().chain(&fallbacks);
             if peer.name != me && known.into_iter().all(|known| known.name != peer.name) {
                 fallbacks.push(peer);
             }

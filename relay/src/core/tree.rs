@@ -16,19 +16,12 @@ const WARM_PARENTS: usize = 3;
 impl Core {
     /// Ranked parents for a stream.
     ///
-    /// A relay or an edge: as configured. A root: the roots that rank before it for this stream
+    /// A relay or an edge: as configured, without siblings. A root: the roots that rank before it for this stream
     /// (none for the carrier), then the content servers that hold it, best first. Paths guard
     /// against circles when two roots see the world differently.
     pub(crate) fn parents_for(&self, stream: &str) -> Vec<v1::Peer> {
-        let config = self.config();
         if self.options.role != Role::Root {
-            let me = &self.options.member;
-            return config
-                .parents
-                .iter()
-                .filter(|peer| peer.name != *me)
-                .cloned()
-                .collect();
+            return self.parents_and_siblings().0;
         }
         let mut parents = self.roots_before(stream);
         parents.extend(self.ranked_origins(stream, Instant::now()));
