@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "banyan-operator",
         &["banyan-api", "banyan-proto", "banyan-control"],
     ),
+    ("banyan-testbed", &["banyan-api", "banyan-control"]),
     ("banyan-origin", &["banyan-proto", "banyan-media"]),
     ("banyan-relay", &["banyan-proto", "banyan-media"]),
     (
@@ -33,6 +34,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "banyan-media",
             "banyan-planner",
             "banyan-control",
+            "banyan-testbed",
         ],
     ),
     // Not part of the product: they stand outside and look in.
@@ -102,6 +104,7 @@ const NEVER: &[(&str, &[&str])] = &[
     ),
     ("banyan-api", &["kube-client", "tonic", "ffmpeg-sys-next"]),
     ("banyan-control", &["kube-client", "ffmpeg-sys-next"]),
+    ("banyan-testbed", &["kube-client", "ffmpeg-sys-next"]),
     ("banyan", &["kube-client", "ffmpeg-sys-next"]),
 ];
 

@@ -1,0 +1,8 @@
+//! Emulated networks: the same manifest and the same binaries on links with delay, loss and rate.
+//!
+//! [`model`] is the network that a manifest describes, complete to addresses, routes and identifiers; every world
+//! that emulates one is a rendering of it.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+#![warn(missing_docs)]
+
+pub mod model;
