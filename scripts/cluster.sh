@@ -57,7 +57,8 @@ guard=$!
 
 # Dies with this shell, also when that is killed: then the namespace's first process dies, and the kernel ends the rest.
 exec 3<&0
-env RUN="$run" BIN="$bin" NODES="$nodes" UNTIL_EOF="$until_eof" IMAGES="$(printf '%s\n' "${images[@]}")" \
+archives=$(printf '%s\n' "${images[@]}")
+env RUN="$run" BIN="$bin" NODES="$nodes" UNTIL_EOF="$until_eof" IMAGES="$archives" \
   setpriv --pdeathsig KILL \
   unshare --pid --fork --kill-child --mount --mount-proc --net \
   "$here/init.sh" <&3 >"$run/init.log" 2>&1 &
@@ -73,11 +74,13 @@ trap end EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-until first=$(cat "/proc/$holder/task/$holder/children" 2>/dev/null) && [ -n "$first" ]; do
+# The namespaces' first process: a child of the holder that has a network of its own.
+outside=$(readlink /proc/self/ns/net)
+until first=$(cat "/proc/$holder/task/$holder/children" 2>/dev/null) && first=${first// /} && [ -n "$first" ] &&
+  inside=$(readlink "/proc/$first/ns/net" 2>/dev/null) && [ "$inside" != "$outside" ]; do
   kill -0 "$holder" 2>/dev/null || { cat "$run/init.log" >&2; exit 1; }
   sleep 0.02
 done
-first=${first// /}
 cat > "$run/enter" <<E
 #!/bin/sh
 # Runs a command in the cluster's network, with its kubectl.
