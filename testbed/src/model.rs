@@ -1,7 +1,17 @@
 //! The network that a manifest describes: nodes, links, subnets, addresses, routes. Pure and deterministic.
 //!
-//! Identifiers and addresses do not move when nodes are added: a lock remembers who has which. What a world does
+//! Identifiers and addresses do not move when nodes are added: [`Lock`] remembers who has which. What a world does
 //! with the network (namespaces, CORE) is none of this module's business.
+
+mod addresses;
+mod build;
+mod lock;
+mod problem;
+mod routes;
+mod segments;
+#[cfg(test)]
+mod tests;
+mod underlay;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,6 +22,11 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use banyan_api::model::NodeKind;
+
+pub use self::addresses::{GRPC, HTTP, Listen};
+pub use self::build::build;
+pub use self::lock::Lock;
+pub use self::problem::Problem;
 
 /// A whole network, ready to be built.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
