@@ -287,7 +287,8 @@ proptest! {
         let mut turned = drawn.clone();
         turned.underlay.nodes.reverse();
         // Links between the same two are told apart by their order.
-        turned.underlay.links.sort_by(|one, other| other.ends.cmp(&one.ends));
+        let key = |l: &UnderlayLink| std::cmp::max(l.ends.clone(), (l.ends.1.clone(), l.ends.0.clone()));
+        turned.underlay.links.sort_by_key(|link| std::cmp::Reverse(key(link)));
         let read = Lock::parse(&lock.text()).unwrap();
         prop_assert_eq!(&read, &lock);
         for (other, lock) in [(&drawn, &read), (&turned, &Lock::default())] {
@@ -360,7 +361,8 @@ fn what_cannot_be_built_is_refused_in_one_sentence() {
         change(&mut underlay);
         refusals(underlay)
     };
-    let cases: [(fn(&mut Underlay), &str); 11] = [
+    type Change = fn(&mut Underlay);
+    let cases: [(Change, &str); 11] = [
         (
             |u| drop(u.links.pop()),
             "no link leads from underlay node \"a\" to \"c\"; accepted is a network of one piece",
