@@ -23,7 +23,7 @@ images: setup build ## Write OCI images of the binaries without an engine, into 
 .PHONY: cluster
 cluster: images ## A Kubernetes cluster with two nodes and the images, until Ctrl-C (needs root)
 	scripts/setup.sh cluster
-	scripts/cluster.sh $(addprefix --image ,$(wildcard $(IMAGES)/*.tar))
+	scripts/cluster.sh $(addprefix --image ,$(wildcard $(IMAGES)/banyan-*.tar))
 
 ##@ Check
 .PHONY: test
@@ -37,6 +37,10 @@ test-fast: ## Unit tests and simulations only
 .PHONY: lint
 lint: setup web ## Formatting, lints, generated files, house rules
 	scripts/lint.sh
+
+.PHONY: arm64
+arm64: web ## Check that all but the content server compiles for arm64 (needs a cross compiler)
+	scripts/arm64.sh
 
 .PHONY: bench
 bench: setup ## Measure against peers and limits; writes bench/results.*.jsonl (PRESET=hop|edge|planner|resume|all)

@@ -44,6 +44,9 @@ if [ "${#missing[@]}" -gt 0 ]; then
 fi
 
 bin=$("$here/build.sh")
+path=$bin
+# Who works in it by hand wants helm too; programs bring their own.
+[ "$json" = yes ] || path+=:$(dirname "$("$root/scripts/tool.sh" helm4)")
 runs=${XDG_CACHE_HOME:-$HOME/.cache}/banyan/cluster/run
 mkdir -p "$runs"
 "$here/guard.sh" sweep "$runs"
@@ -84,7 +87,7 @@ done
 cat > "$run/enter" <<E
 #!/bin/sh
 # Runs a command in the cluster's network, with its kubectl.
-export KUBECONFIG='$run/admin.kubeconfig' PATH='$bin':"\$PATH"
+export KUBECONFIG='$run/admin.kubeconfig' PATH='$path':"\$PATH"
 exec nsenter --target $first --net -- "\${@:-bash}"
 E
 chmod +x "$run/enter"
@@ -106,7 +109,7 @@ else
 
 The cluster is up. In another terminal:
 
-  $run/enter                                  a shell in its network, with kubectl
+  $run/enter                                  a shell in its network, with kubectl and helm
   $run/enter kubectl get nodes
   $run/enter curl http://CLUSTER-IP:PORT      Services have their addresses there
 

@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Writes the OCI images of the built binaries without an engine: $OUT/banyan-*.tar, in the cache by default.
 # Loaded by `podman load -i`, `docker load -i`, `ctr images import`. BIN is the folder with the binaries.
+#
+#   images.sh          the product's, and the pause image that nodes want
+#   images.sh tests    further those that only tests run: $OUT/test-*.tar
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/banyan
@@ -17,7 +20,7 @@ image() {
   shift 3
   local sources=()
   for argument in "$@"; do [[ $argument != /*=/* ]] || sources+=("${argument%%=/*}"); done
-  key=$({ sha256sum < images/oci.py; sha256sum < "${sources[0]}"; printf '%s\n' "$name" "$@" | sed "s|$work||"
+  key=$({ sha256sum < images/oci.py; cat "${sources[@]}" | sha256sum; printf '%s\n' "$name" "$@" | sed "s|$work||"
     dpkg-query -W -f '${Package}=${Version}\n' 'lib*' 2>/dev/null; } | sha256sum | cut -c1-32)
   if [ -f "$out/$file" ] && [ "$(head -n 1 "$out/$file.key" 2>/dev/null)" = "$key" ]; then
     tail -n 1 "$out/$file.key"
@@ -46,3 +49,18 @@ for part in relay operator origin cli; do
     --label "org.opencontainers.image.licenses=$licences" \
     "$work/$binary=/$binary"
 done
+
+[ "${1:-}" = tests ] || exit 0
+# An operator of another build, under the name that the chart makes of a tag.
+later=$bin/examples/later
+[ -x "$later" ] || { echo "$later is missing; run: cargo build --workspace --examples" >&2; exit 1; }
+cp "$later" "$work/later"
+strip "$work/later"
+image test-later.tar localhost/banyan-operator:later /banyan-operator --libraries "$work/later=/banyan-operator"
+
+# A media server of somebody's: what a shell script takes to write a file.
+ffmpeg -v error -f lavfi -i testsrc2=size=320x180:rate=25:duration=12 -f lavfi -i sine=frequency=440:duration=12 \
+  -c:v mpeg4 -q:v 6 -c:a aac -flags +bitexact -fflags +bitexact -shortest "$work/loop.mp4"
+programs=()
+for program in sh cp mv sleep; do programs+=("$(readlink -f "/bin/$program")=/bin/$program"); done
+image test-recorder.tar localhost/banyan-test-recorder:1 /bin/sh --libraries "${programs[@]}" "$work/loop.mp4=/loop.mp4"

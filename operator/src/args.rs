@@ -72,8 +72,8 @@ impl Arguments {
             .then_some(CLUSTER_LEASE_NAMESPACE)
     }
 
-    /// What builders need to know of the release.
-    pub fn release(&self) -> Release {
+    /// What builders need to know of the release; `pod_labels` are the build's own.
+    pub fn release(&self, pod_labels: &'static [(&'static str, &'static str)]) -> Release {
         Release {
             name: self.release.clone(),
             namespace: self.namespace.clone(),
@@ -83,6 +83,7 @@ impl Arguments {
                 origin: self.origin_image.clone(),
                 pull_policy: self.image_pull_policy.clone(),
             },
+            pod_labels,
         }
     }
 }

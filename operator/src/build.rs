@@ -179,7 +179,9 @@ pub fn topology(input: &TopologyInput<'_>) -> Result<TopologyChildren, Error> {
                 name: names::tier(&owner.name, tier.name),
                 labels: labels::of_tier(&owner.name, tier, input.release),
                 hash: tier.hash(input.release),
-                template: pod::of_tier(&owner, tier, input.release),
+                template: input
+                    .release
+                    .labelled(pod::of_tier(&owner, tier, input.release)),
                 policy: input.object.spec.upgrade_policy,
             },
             input.stored,
@@ -232,7 +234,7 @@ pub fn server(input: &ServerInput<'_>) -> Result<ServerChildren, Error> {
             name: names::server(&owner.name),
             labels: labels.clone(),
             hash: origin::hash(input),
-            template,
+            template: input.release.labelled(template),
             policy: input.topology.spec.upgrade_policy,
         },
         input.stored,

@@ -26,6 +26,7 @@ use crate::lease::driver::Driver;
 use crate::lease::{Candidate, End, Place, Timing};
 use crate::members::{self, Members};
 use crate::metrics::Metrics;
+use crate::release::Release;
 
 /// Bad configuration (`EX_USAGE`); a failed start or lost leadership is 1.
 const BAD_CONFIGURATION: u8 = 64;
@@ -35,6 +36,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs until told to leave.
 pub fn main() -> ExitCode {
+    main_with(&[])
+}
+
+/// As [`main`], of a build that gives every member's pod these labels too.
+pub fn main_with(pod_labels: &'static [(&'static str, &'static str)]) -> ExitCode {
     let started = Instant::now();
     // Before anything opens a connection; a second provider in the tree would make rustls refuse to choose. An error
     // says that there is one already, which is as well.
@@ -77,7 +83,8 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(run(arguments, started, vital.handle().clone()));
+    let release = arguments.release(pod_labels);
+    let ended = runtime.block_on(run(arguments, release, started, vital.handle().clone()));
     // At once, without waiting for tasks: none of them may write any longer.
     match ended {
         Ok(()) => std::process::exit(0),
@@ -88,7 +95,12 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: Arguments, started: Instant, vital: Handle) -> anyhow::Result<()> {
+async fn run(
+    arguments: Arguments,
+    release: Release,
+    started: Instant,
+    vital: Handle,
+) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let metrics = Metrics::default();
@@ -165,7 +177,7 @@ async fn run(arguments: Arguments, started: Instant, vital: Handle) -> anyhow::R
     );
     let context = Arc::new(Context::new(
         client,
-        arguments.release(),
+        release,
         (caches, concerned),
         members,
         (fence, led),

@@ -1,5 +1,7 @@
 //! The release of the operator that builds: what no custom resource says.
 
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+
 /// One installation of the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Release {
@@ -11,6 +13,9 @@ pub struct Release {
     pub version: String,
     /// Default images.
     pub images: Images,
+    /// Labels that this build gives every member's pod, beside those that find it. The product's own build has none;
+    /// `examples/later.rs` is one that has.
+    pub pod_labels: &'static [(&'static str, &'static str)],
 }
 
 /// Images of members.
@@ -28,6 +33,18 @@ impl Release {
     /// URI by which members reach the control plane.
     pub fn control(&self) -> String {
         format!("http://{}.{}.svc:{GRPC_PORT}", self.name, self.namespace)
+    }
+
+    /// A member's pod template with this build's labels.
+    pub(crate) fn labelled(&self, mut template: PodTemplateSpec) -> PodTemplateSpec {
+        if !self.pod_labels.is_empty() {
+            let metadata = template.metadata.get_or_insert_default();
+            let labels = metadata.labels.get_or_insert_default();
+            for (key, value) in self.pod_labels {
+                labels.insert((*key).to_owned(), (*value).to_owned());
+            }
+        }
+        template
     }
 }
 

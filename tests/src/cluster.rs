@@ -4,7 +4,9 @@
 //! Commands run in the cluster's own network with a bound on their time. Nothing here knows what Banyan is.
 
 mod command;
+mod cut;
 mod objects;
+mod viewer;
 mod writes;
 
 use std::io::{BufRead, BufReader, Read};
@@ -16,7 +18,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use command::Output;
+pub use cut::Cut;
 pub use objects::condition;
+pub use viewer::Viewer;
 pub use writes::Write;
 
 use crate::fixtures;
@@ -174,6 +178,7 @@ fn images() -> Vec<PathBuf> {
         .to_owned();
     let out = crate::cache_home().join("images");
     let done = Command::new(crate::workspace().join("scripts/images.sh"))
+        .arg("tests")
         .env("BIN", folder)
         .env("OUT", &out)
         .output()
@@ -183,10 +188,17 @@ fn images() -> Vec<PathBuf> {
         "the images were not written: {}",
         String::from_utf8_lossy(&done.stderr)
     );
-    ["pause", "operator", "relay", "origin", "cli"]
-        .iter()
-        .map(|name| out.join(format!("banyan-{name}.tar")))
-        .collect()
+    [
+        "banyan-pause",
+        "banyan-operator",
+        "banyan-relay",
+        "banyan-origin",
+        "test-later",
+        "test-recorder",
+    ]
+    .iter()
+    .map(|name| out.join(format!("{name}.tar")))
+    .collect()
 }
 
 /// Bound of one question to the API server.

@@ -5,6 +5,7 @@
 //! here sleeps: every wait is a condition with a bound, in [`wait`].
 
 pub mod asset;
+pub mod browser;
 pub mod chunks;
 pub mod cluster;
 pub mod ffmpeg;

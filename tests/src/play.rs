@@ -5,6 +5,7 @@ use std::io::{Read, Seek};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 
 use crate::wait;
@@ -87,6 +88,14 @@ impl Playing {
     /// Whether it still watches.
     pub fn is_watching(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Its report up to now: it is told to end, as by Ctrl-C.
+    #[track_caller]
+    pub fn finish(self) -> PlayReport {
+        let told = kill_process(Pid::from_child(&self.child), Signal::INT);
+        assert!(told.is_ok(), "play {} has ended already", self.what);
+        self.report(Duration::from_secs(60))
     }
 
     /// Its report, once it is done.

@@ -25,6 +25,7 @@ fn release() -> Release {
             origin: "registry.example.org/banyan-origin:0.1.0".to_owned(),
             pull_policy: "IfNotPresent".to_owned(),
         },
+        pod_labels: &[],
     }
 }
 

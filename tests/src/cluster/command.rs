@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{ASKED, Cluster};
-use crate::{Playing, wait, workspace};
+use crate::{wait, workspace};
 
 /// What a command said.
 #[derive(Clone, Debug)]
@@ -100,12 +100,6 @@ impl Cluster {
         let mut command = self.inside(String::from_utf8_lossy(&tool.stdout).trim());
         command.args(arguments).current_dir(workspace());
         run(command, "", bound)
-    }
-
-    /// Starts `banyan play` in the cluster's network.
-    pub fn play(&self, url: &str, seconds: u32) -> Playing {
-        let arguments = [url, "--for", &format!("{seconds}s")];
-        Playing::start_as(self.inside(crate::binary("banyan")), "", &arguments)
     }
 
     /// A URL's content, fetched in the cluster's network; `None` while nobody answers with success.

@@ -1,5 +1,7 @@
 //! Writes that the API server took, from its audit log: how a test counts what a controller really did.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::Cluster;
@@ -15,12 +17,17 @@ pub struct Write {
     pub resource: String,
     pub namespace: String,
     pub name: String,
+    /// The pod whose token was shown; empty for others.
+    pub pod: String,
+    /// When the API server got it, as RFC 3339 in UTC with microseconds, which sort as they are.
+    pub at: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry {
     verb: String,
+    request_received_timestamp: String,
     user: User,
     object_ref: Option<Reference>,
     response_status: Option<Status>,
@@ -29,7 +36,12 @@ struct Entry {
 #[derive(Deserialize)]
 struct User {
     username: String,
+    #[serde(default)]
+    extra: BTreeMap<String, Vec<String>>,
 }
+
+/// In a user's extra fields, by the API server: the pod that a token is bound to.
+const POD: &str = "authentication.kubernetes.io/pod-name";
 
 #[derive(Deserialize)]
 struct Reference {
@@ -71,7 +83,10 @@ impl Cluster {
                     "" => object.resource,
                     sub => format!("{}/{sub}", object.resource),
                 };
+                let pod = entry.user.extra.get(POD).and_then(|names| names.first());
                 Some(Write {
+                    pod: pod.cloned().unwrap_or_default(),
+                    at: entry.request_received_timestamp,
                     user: entry.user.username,
                     verb: entry.verb,
                     resource,

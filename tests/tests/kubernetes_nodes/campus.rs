@@ -1,15 +1,23 @@
 //! The way a user goes: `helm install`, `kubectl apply -f examples/campus.yaml`, and video plays. Every test here uses
 //! that one installation and leaves it ready.
 
+mod earlier;
+mod leader;
 mod lifecycle;
 mod operations;
+mod page;
+mod recorder;
+mod servers;
+mod troubles;
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use banyan_tests::{Cluster, Playing, Stopwatch, cluster, workspace};
+use banyan_tests::cluster::Viewer;
+use banyan_tests::{Cluster, Stopwatch, cluster, workspace};
 use serde_json::Value;
 
 /// Namespace of the operator, and the release's name.
@@ -40,7 +48,7 @@ pub(crate) fn campus(test: &'static str) -> Option<Campus> {
     static DONE: OnceLock<()> = OnceLock::new();
     let campus = Campus(cluster::nodes(test)?);
     DONE.get_or_init(|| {
-        campus.install(&[]).ok();
+        campus.install_from(&earlier::chart(), &[]).ok();
         campus.namespace(SPACE);
         let path = workspace()
             .join("examples/campus.yaml")
@@ -53,18 +61,18 @@ pub(crate) fn campus(test: &'static str) -> Option<Campus> {
 }
 
 impl Campus {
-    /// `helm upgrade --install` with these further values.
+    /// `helm upgrade --install` of today's chart with these further values.
     #[track_caller]
     fn install(self, set: &[&str]) -> cluster::Output {
+        self.install_from(&workspace().join("charts/banyan"), set)
+    }
+
+    /// As [`install`](Self::install), of the chart in this folder.
+    #[track_caller]
+    fn install_from(self, chart: &Path, set: &[&str]) -> cluster::Output {
+        let chart = chart.display().to_string();
         let registry = format!("imageRegistry={}", self.image_registry());
-        let mut arguments = vec![
-            "upgrade",
-            "--install",
-            RELEASE,
-            "charts/banyan",
-            "-n",
-            SYSTEM,
-        ];
+        let mut arguments = vec!["upgrade", "--install", RELEASE, &chart, "-n", SYSTEM];
         arguments.extend([
             "--create-namespace",
             "--wait",
@@ -92,6 +100,14 @@ impl Campus {
         });
     }
 
+    /// Changes the topology by a merge patch.
+    #[track_caller]
+    fn patch_topology(self, patch: &str) {
+        let arguments = ["-n", SPACE, "patch", "stopo/campus", "--type=merge", "-p"];
+        let all: Vec<&str> = arguments.iter().copied().chain([patch]).collect();
+        self.kubectl(&all).ok();
+    }
+
     /// Where viewers open a stream: at the viewers' Service.
     #[track_caller]
     fn stream(self, name: &str) -> String {
@@ -103,16 +119,8 @@ impl Campus {
 
     /// Starts a viewer at the viewers' Service.
     #[track_caller]
-    fn watch(self, seconds: u32) -> Playing {
-        self.play(&self.stream("clock"), seconds)
-    }
-
-    /// The report of a viewer who may have lost nothing.
-    #[track_caller]
-    fn unbroken(self, viewer: Playing, who: &str) {
-        let report = viewer.report(Duration::from_secs(180));
-        println!("  {who}: {report:?}");
-        report.assert_unbroken(who);
+    fn watch(self) -> Viewer<'static> {
+        self.0.watch(&self.stream("clock"))
     }
 
     /// Members' pods that are not leaving: their names with their UIDs.
@@ -183,8 +191,16 @@ fn applied_it_becomes_ready_and_video_plays() {
         .collect();
     assert!(nodes.len() > 1, "edges should spread over nodes: {nodes:?}");
 
-    let viewer = campus.watch(20);
-    campus.unbroken(viewer, "a viewer at the Service");
+    let viewer = campus.watch();
+    let said = campus
+        .helm(
+            Duration::from_secs(90),
+            &["test", RELEASE, "-n", SYSTEM, "--timeout", "80s"],
+        )
+        .ok();
+    assert!(said.contains("Succeeded"), "{said}");
+    time.lap("helm test");
+    viewer.unbroken("a viewer at the Service");
 
     let shown = campus.kubectl(&["-n", SPACE, "get", "banyan"]).ok();
     println!("{shown}");

@@ -93,6 +93,26 @@ fn a_builder_that_renders_more_touches_no_pod_either() {
 }
 
 #[test]
+fn a_build_that_labels_pods_touches_none_and_labels_new_tiers() {
+    let world = world(CAMPUS);
+    let first = build(&world, &release(), &[]);
+    let mut later = release();
+    later.pod_labels = &[("banyan.media/later", "yes")];
+    let second = build(&world, &later, &reread(&first.revisions));
+    assert_eq!(
+        templates(&second.deployments),
+        templates(&first.deployments)
+    );
+    assert!(second.update_available);
+    for template in templates(&build(&world, &later, &[]).deployments) {
+        assert!(
+            template.contains(r#""banyan.media/later":"yes""#),
+            "{template}"
+        );
+    }
+}
+
+#[test]
 fn a_newer_image_is_told_and_not_taken() {
     let world = world(CAMPUS);
     let first = build(&world, &release(), &[]);

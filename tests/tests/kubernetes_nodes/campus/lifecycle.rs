@@ -5,7 +5,7 @@ use std::time::Duration;
 use banyan_tests::wait::poll_gently;
 use banyan_tests::{Stopwatch, cluster};
 
-use super::{Campus, RELEASE, SPACE, SYSTEM, campus};
+use super::{Campus, RELEASE, SPACE, SYSTEM, campus, earlier};
 
 /// Pods of the operator.
 const OPERATOR: &str = "app.kubernetes.io/instance=banyan";
@@ -17,7 +17,7 @@ fn the_operator_is_killed_and_no_pod_notices() {
         return;
     };
     let before = campus.members();
-    let viewer = campus.watch(30);
+    let viewer = campus.watch();
     let replicas = campus.pods(SYSTEM, OPERATOR).len();
     assert!(replicas >= 2, "{replicas} replicas of the operator");
     campus
@@ -35,7 +35,7 @@ fn the_operator_is_killed_and_no_pod_notices() {
         .ok();
     campus.operator_is_back();
     time.lap("a new operator is ready");
-    campus.unbroken(viewer, "a viewer while the operator was killed");
+    viewer.unbroken("a viewer while the operator was killed");
     campus.ready();
     assert_eq!(before, campus.members(), "pods before and after");
 }
@@ -48,17 +48,47 @@ fn the_operator_is_upgraded_and_rolled_back_and_no_pod_notices() {
         return;
     };
     let before = campus.members();
-    let viewer = campus.watch(60);
-    // Another default image is another rendering of every pod, as a new version of the operator would have.
+    if campus.definition_is_of_today() {
+        campus.install_from(&earlier::chart(), &[]).ok();
+    }
+    assert!(!campus.definition_is_of_today());
+    let viewer = campus.watch();
+    // An operator of another build, whose builders give every member's pod one label more (operator/examples/later.rs),
+    // and a definition with a field and a column more.
     campus
-        .install(&[
-            "operator.podAnnotations.upgraded=yes",
-            "relay.image.tag=another",
-        ])
+        .install(&["operator.image.tag=later", "origin.image.tag=missing"])
         .ok();
     time.lap("upgraded");
+    assert!(campus.definition_is_of_today());
     let bound = Duration::from_secs(60);
-    campus.wait_condition(SPACE, "stopo/campus", "UpdateAvailable", "True", bound);
+    campus.wait_object(
+        SPACE,
+        "stopo/campus",
+        "a pod template waits",
+        bound,
+        |object| {
+            let conditions = object["status"]["conditions"].as_array();
+            conditions.into_iter().flatten().any(|condition| {
+                condition["type"] == "UpdateAvailable"
+                    && condition["status"] == "True"
+                    && condition["message"].as_str().is_some_and(|message| {
+                        message.contains("runs a pod template of an earlier operator")
+                    })
+            })
+        },
+    );
+    // Any change has all of an object judged by the new definition, and the new field is there.
+    campus
+        .kubectl(&["-n", SPACE, "label", "banyan", "--all", "touched=yes"])
+        .ok();
+    campus.patch_topology(r#"{"metadata":{"labels":{"touched":null}},"spec":{"paused":false}}"#);
+    let object = campus.get(&["-n", SPACE, "stopo/campus"]);
+    let object = object.expect("it must be there");
+    assert_eq!(object["spec"][earlier::FIELD], false, "{object:#}");
+    // What the new build makes anew has its label, and the old image of nobody.
+    let image = format!("{}/banyan-origin:missing", campus.image_registry());
+    campus.tells_troubles(&image);
+    time.lap("troubles of new objects are told");
     assert_eq!(
         before,
         campus.members(),
@@ -80,6 +110,7 @@ fn the_operator_is_upgraded_and_rolled_back_and_no_pod_notices() {
         )
         .ok();
     time.lap("rolled back");
+    assert!(!campus.definition_is_of_today());
     campus.wait_object(
         SPACE,
         "stopo/campus",
@@ -87,7 +118,7 @@ fn the_operator_is_upgraded_and_rolled_back_and_no_pod_notices() {
         bound,
         |object| cluster::condition(object, "UpdateAvailable") != Some("True"),
     );
-    campus.unbroken(viewer, "a viewer during upgrade and rollback");
+    viewer.unbroken("a viewer during upgrade and rollback");
     campus.ready();
     assert_eq!(
         before,
@@ -125,8 +156,8 @@ fn uninstalled_it_leaves_only_the_definitions() {
     let left = left.map_or_else(|| campus.labelled(), |()| Vec::new());
 
     // Media plays on, and a new installation takes over what it finds.
-    let viewer = campus.watch(10);
-    campus.unbroken(viewer, "a viewer without an operator");
+    let viewer = campus.watch();
+    viewer.unbroken("a viewer without an operator");
     campus.install(&[]).ok();
     campus.ready();
     assert!(left.is_empty(), "these were left: {left:#?}");
@@ -152,8 +183,26 @@ impl Campus {
         found
     }
 
+    /// Whether the API server's definition has what the earlier one lacks.
     #[track_caller]
-    fn operator_is_back(self) {
+    fn definition_is_of_today(self) -> bool {
+        let definition = self
+            .get(&["crd", earlier::DEFINITION])
+            .expect("there must be a definition");
+        let version = &definition["spec"]["versions"][0];
+        let fields = &version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
+        let columns = version["additionalPrinterColumns"].as_array();
+        let column = columns
+            .into_iter()
+            .flatten()
+            .any(|column| column["name"] == earlier::COLUMN);
+        let field = !fields[earlier::FIELD].is_null();
+        assert_eq!(field, column, "the definition is neither of the two");
+        field
+    }
+
+    #[track_caller]
+    pub(super) fn operator_is_back(self) {
         let bound = Duration::from_secs(120);
         self.wait_until("two replicas of the operator are ready", bound, || {
             self.get(&["-n", SYSTEM, "deployment/banyan"])

@@ -14,7 +14,7 @@ fn a_pod_of_each_role_is_deleted() {
         return;
     };
     for role in ["edge", "hall", "root", "lisbon"] {
-        let viewer = campus.watch(25);
+        let viewer = campus.watch();
         let pods = campus.role(role);
         let name = pods[0]["metadata"]["name"]
             .as_str()
@@ -24,7 +24,7 @@ fn a_pod_of_each_role_is_deleted() {
             .ok();
         campus.settled();
         time.lap(&format!("{name} replaced"));
-        campus.unbroken(viewer, &format!("a viewer while {name} was deleted"));
+        viewer.unbroken(&format!("a viewer while {name} was deleted"));
         campus.ready();
     }
 }
@@ -37,11 +37,11 @@ fn every_tier_is_rolled() {
     };
     for tier in ["root", "hall", "edge"] {
         let before = campus.members();
-        let viewer = campus.watch(40);
+        let viewer = campus.watch();
         campus.restart(tier);
         campus.settled();
         time.lap(&format!("{tier} rolled"));
-        campus.unbroken(viewer, &format!("a viewer while {tier} rolled"));
+        viewer.unbroken(&format!("a viewer while {tier} rolled"));
         let after = campus.members();
         for pod in campus.role(tier) {
             let name = pod["metadata"]["name"].as_str().unwrap_or_default();
@@ -71,10 +71,10 @@ fn edges_are_added_and_taken_away() {
         return;
     };
     for replicas in [6, 3, 4] {
-        let viewer = campus.watch(25);
+        let viewer = campus.watch();
         campus.scale(replicas);
         time.lap(&format!("{replicas} edges"));
-        campus.unbroken(viewer, &format!("a viewer while edges became {replicas}"));
+        viewer.unbroken(&format!("a viewer while edges became {replicas}"));
     }
     campus.ready();
 }
@@ -86,7 +86,7 @@ fn a_node_is_drained() {
         return;
     };
     let node = "n2";
-    let viewer = campus.watch(60);
+    let viewer = campus.watch();
     let drained = campus.kubectl_within(
         Duration::from_secs(150),
         &[
@@ -104,7 +104,7 @@ fn a_node_is_drained() {
     campus.kubectl(&["uncordon", node]).ok();
     drained.ok();
     assert_eq!(left, 0, "pods on the drained node");
-    campus.unbroken(viewer, "a viewer while a node was drained");
+    viewer.unbroken("a viewer while a node was drained");
     campus.ready();
     // Pods do not move back by themselves; later tests want both nodes in use.
     for tier in ["root", "hall", "edge"] {
