@@ -2,7 +2,9 @@
 //!
 //! [`model`] is the network that a manifest describes, complete to addresses, routes and identifiers; every world
 //! that emulates one is a rendering of it.
+//! [`experiment`] asks questions of one, again and again.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 #![warn(missing_docs)]
 
+pub mod experiment;
 pub mod model;
