@@ -1,6 +1,7 @@
 //! The way a user goes: `helm install`, `kubectl apply -f examples/campus.yaml`, and video plays. Every test here uses
 //! that one installation and leaves it ready.
 
+mod claims;
 mod earlier;
 mod leader;
 mod lifecycle;

@@ -84,7 +84,7 @@ impl Campus {
 
     /// Waits until a condition has this reason and tells these words.
     #[track_caller]
-    fn told(self, space: &str, object: &str, kind: &str, reason: &str, words: &[&str]) {
+    pub(super) fn told(self, space: &str, object: &str, kind: &str, reason: &str, words: &[&str]) {
         let what = format!("{kind} tells {reason}: {words:?}");
         let found = self.wait_object(space, object, &what, TOLD, |found| {
             message(found, kind, reason)
