@@ -14,6 +14,7 @@ pub mod plan;
 pub mod play;
 pub mod scenario;
 mod signals;
+pub mod testbed;
 pub mod up;
 
 use std::io::IsTerminal;

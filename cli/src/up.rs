@@ -6,15 +6,15 @@
 
 pub(crate) mod client;
 pub(crate) mod detour;
-mod folders;
-mod output;
+pub(crate) mod folders;
+pub(crate) mod output;
 mod ports;
-mod programs;
+pub(crate) mod programs;
 mod progress;
-mod ready;
+pub(crate) mod ready;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -138,7 +138,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         None => Claim::search(members.len(), ports::BASES)?,
     };
     let places = claim.places(members.iter().map(String::as_str));
-    let folders = folders(&args, &scenario)?;
+    let folders = caches(args.cache.as_deref(), &scenario)?;
     let detoured = Detoured {
         places: &places,
         ways,
@@ -243,8 +243,9 @@ fn names_of(layout: &Layout) -> impl Iterator<Item = String> {
     layout.members.iter().map(|member| member.name.clone())
 }
 
-fn folders(args: &Args, scenario: &Scenario) -> anyhow::Result<Folders> {
-    let cache = match args.cache.clone().or_else(folders::default_cache) {
+/// Folders for what the servers of a scenario prepare: in the user's cache, or where it is said.
+pub(crate) fn caches(cache: Option<&Path>, scenario: &Scenario) -> anyhow::Result<Folders> {
+    let cache = match cache.map(Path::to_owned).or_else(folders::default_cache) {
         Some(cache) => std::path::absolute(&cache).context("cannot tell the current folder")?,
         None => bail!("neither XDG_CACHE_HOME nor HOME is set; choose a cache folder with --cache"),
     };
@@ -255,7 +256,7 @@ fn folders(args: &Args, scenario: &Scenario) -> anyhow::Result<Folders> {
 }
 
 /// The secret of the run: the caller's, so that a probe can be let in, else a new one.
-fn environment() -> anyhow::Result<BTreeMap<String, String>> {
+pub(crate) fn environment() -> anyhow::Result<BTreeMap<String, String>> {
     let secret = match std::env::var(RUN_SECRET_VARIABLE) {
         Ok(text) => RunSecret::from_hex(&text)
             .map_err(|error| Refusal::one(format!("{RUN_SECRET_VARIABLE} is refused: {error}")))?,
@@ -399,7 +400,7 @@ impl Run {
 }
 
 /// The verdict, or the sentence about what has been waited for too long.
-fn judge_with_patience(
+pub(crate) fn judge_with_patience(
     wanted: &Wanted,
     seen: &Seen,
     stuck_since: &mut Instant,
@@ -417,7 +418,7 @@ fn judge_with_patience(
 
 /// A member that ends by itself before it was ever ready will not do better the next time; one
 /// that was killed may.
-fn on_start(output: &Output, seen: &Seen, notice: Notified) -> anyhow::Result<()> {
+pub(crate) fn on_start(output: &Output, seen: &Seen, notice: Notified) -> anyhow::Result<()> {
     match &notice {
         Notice::Ended {
             member,
@@ -436,7 +437,7 @@ fn on_start(output: &Output, seen: &Seen, notice: Notified) -> anyhow::Result<()
     Ok(())
 }
 
-fn tell(output: &Output, notice: Notified) {
+pub(crate) fn tell(output: &Output, notice: Notified) {
     let again = |delay: Option<Duration>| match delay {
         Some(delay) => format!("starts again in {} ms", delay.as_millis()),
         None => "is not started again".to_owned(),

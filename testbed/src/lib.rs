@@ -7,4 +7,9 @@
 #![warn(missing_docs)]
 
 pub mod experiment;
+pub mod link;
+pub mod linkd;
+pub mod measure;
 pub mod model;
+pub mod netns;
+pub mod runner;

@@ -31,6 +31,13 @@ impl Client {
         serde_json::from_slice(&body).with_context(|| format!("{url} answered no such JSON"))
     }
 
+    /// A text, whatever is in it.
+    pub(crate) async fn text(&self, url: &str) -> anyhow::Result<String> {
+        let (status, body) = self.get(url).await?;
+        anyhow::ensure!(status.is_success(), "{url} answered {status}");
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
     /// Asks for a change; gives the status and the text of the answer.
     pub(crate) async fn change(&self, url: &str) -> anyhow::Result<(http::StatusCode, String)> {
         let uri: Uri = url.parse().with_context(|| format!("{url:?} is no URL"))?;

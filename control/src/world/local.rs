@@ -9,6 +9,7 @@
 mod lines;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -73,6 +74,7 @@ pub enum Error {
 pub struct Local {
     programs: Programs,
     environment: BTreeMap<String, String>,
+    prefix: Vec<OsString>,
     lines: LineSink,
     running: BTreeMap<String, Running>,
     tasks: JoinSet<Ended>,
@@ -97,11 +99,19 @@ impl Local {
         Self {
             programs,
             environment,
+            prefix: Vec::new(),
             lines,
             running: BTreeMap::new(),
             tasks: JoinSet::new(),
             unseen: Vec::new(),
         }
+    }
+
+    /// Every member's command stands behind these words, which become it in the end: a program that enters a namespace
+    /// and then runs what follows in its own place.
+    pub fn behind(mut self, prefix: Vec<OsString>) -> Self {
+        self.prefix = prefix;
+        self
     }
 
     fn program(&self, program: Program) -> &Path {
@@ -114,7 +124,15 @@ impl Local {
 
     fn spawn(&self, member: &Member) -> Result<Child, Error> {
         let program = self.program(member.program);
-        Command::new(program)
+        let mut command = match self.prefix.split_first() {
+            Some((first, others)) => {
+                let mut command = Command::new(first);
+                command.args(others).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        command
             .args(&member.arguments)
             .envs(&self.environment)
             .envs(&member.environment)

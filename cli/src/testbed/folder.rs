@@ -1,0 +1,156 @@
+//! The folder of a run: what is to run, who runs it, and what it left behind. A lock says whether it is running.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use banyan_control::layout::Layout;
+use banyan_control::roster::Roster;
+use banyan_testbed::model::Network;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use crate::exit::Refusal;
+use crate::up::folders;
+
+/// What the inner process is to make, as the outer one wrote it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Plan {
+    pub(super) network: Network,
+    /// All members, those that join later as well.
+    pub(super) layout: Layout,
+    pub(super) roster: Roster,
+    /// Stream → servers that should offer it from the start.
+    pub(super) streams: BTreeMap<String, Vec<String>>,
+    /// Whether there are edges.
+    pub(super) edges: bool,
+    /// Members that are started on request.
+    pub(super) later: Vec<String>,
+    pub(super) seed: u64,
+    /// All links in the link process, each with a capture from the start.
+    pub(super) capture: bool,
+    /// All links in the link process.
+    pub(super) emulate_all: bool,
+    pub(super) late_bound_us: u64,
+    pub(super) mtu: Option<u32>,
+    pub(super) programs: Programs,
+    /// Environment of all members; the run's secret is among it.
+    pub(super) environment: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Programs {
+    pub(super) control: PathBuf,
+    pub(super) relay: PathBuf,
+    pub(super) origin: PathBuf,
+}
+
+/// Who runs it, for those who come later.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct State {
+    /// The process to be asked to end.
+    pub(super) outer: u32,
+    /// First process of the namespaces.
+    pub(super) first: u32,
+}
+
+/// A folder that is this process's for as long as it lives.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    /// Takes a folder and empties it of an earlier run. One that holds anything else is refused.
+    pub(super) fn claim(path: &Path) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(path).with_context(|| format!("cannot make {path:?}"))?;
+        let path = path.canonicalize()?;
+        if !path.join(LOCK).exists() && std::fs::read_dir(&path)?.next().is_some() {
+            return Err(Refusal::one(format!(
+                "{path:?} is not empty and no folder of a testbed; choose another with --dir"
+            )));
+        }
+        let lock = File::create(path.join(LOCK))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Refusal::one(format!(
+                    "a testbed is running in {path:?}; end it with `banyan testbed down --dir {}`, or choose another with --dir",
+                    path.display()
+                )));
+            }
+            Err(TryLockError::Error(error)) => return Err(error).context("cannot lock the folder"),
+        }
+        for entry in std::fs::read_dir(&path)?.flatten() {
+            let (name, path) = (entry.file_name(), entry.path());
+            if name == LOCK {
+                continue;
+            }
+            let removed = match entry.file_type()?.is_dir() {
+                true => std::fs::remove_dir_all(&path),
+                false => std::fs::remove_file(&path),
+            };
+            removed.with_context(|| format!("cannot remove {path:?}"))?;
+        }
+        for folder in [LOGS, RECORD, CAPTURES, METRICS, VIEWERS] {
+            std::fs::create_dir(path.join(folder))?;
+        }
+        Ok(Self { path, _lock: lock })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn write(&self, name: &str, value: &impl Serialize) -> anyhow::Result<()> {
+        write(&self.path, name, value)
+    }
+}
+
+pub(super) fn write(folder: &Path, name: &str, value: &impl Serialize) -> anyhow::Result<()> {
+    let path = folder.join(name);
+    let text = serde_json::to_string_pretty(value)? + "\n";
+    std::fs::write(&path, text).with_context(|| format!("cannot write {path:?}"))
+}
+
+pub(super) fn plan(folder: &Path) -> anyhow::Result<Plan> {
+    let path = folder.join(PLAN);
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path:?}"))?;
+    serde_json::from_str(&text).with_context(|| format!("{path:?} is no plan of a testbed"))
+}
+
+/// Who runs a testbed in this folder; a sentence when nobody does.
+pub(super) fn running(folder: &Path) -> anyhow::Result<State> {
+    let text = std::fs::read_to_string(folder.join(STATE));
+    if let Ok(text) = text
+        && is_locked(folder)
+    {
+        return Ok(serde_json::from_str(&text)?);
+    }
+    bail!(
+        "no testbed is running in {folder:?}; start one with `banyan testbed up MANIFEST`, or choose its folder with --dir"
+    )
+}
+
+pub(super) fn is_locked(folder: &Path) -> bool {
+    let lock = File::open(folder.join(LOCK));
+    lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+/// `banyan/testbed` in the user's cache.
+pub(super) fn default() -> anyhow::Result<PathBuf> {
+    let Some(assets) = folders::default_cache() else {
+        bail!("neither XDG_CACHE_HOME nor HOME is set; choose a folder with --dir");
+    };
+    Ok(assets.with_file_name("testbed"))
+}
+
+const LOCK: &str = "lock";
+pub(super) const PLAN: &str = "plan.json";
+pub(super) const STATE: &str = "state.json";
+pub(super) const LOGS: &str = "logs";
+pub(super) const RECORD: &str = "record";
+pub(super) const CAPTURES: &str = "captures";
+pub(super) const METRICS: &str = "metrics";
+pub(super) const VIEWERS: &str = "viewers";
