@@ -3,11 +3,12 @@
 # cluster of scripts/cluster.sh takes, and not what everything else does.
 set -euo pipefail
 
-# Libraries and tools to build, then players and a browser for the tests.
+# Libraries and tools to build, players and a browser for the tests, tools of network namespaces.
 packages=(
   build-essential pkg-config clang libclang-dev cmake git make jq
   libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev
   ffmpeg chromium mpv fonts-dejavu-core nginx-light
+  iproute2 util-linux
 )
 # The clips of the tests come by pip, whoever's Python it is.
 python3 -m pip --version >/dev/null 2>&1 || packages+=(python3 python3-pip)

@@ -4,6 +4,7 @@
 #   F   what is fetched: clips, packages of the page
 #   L0  unit tests and simulations                          DEPTH=unit stops here
 #   L1  processes of this machine, and a browser            DEPTH=fast stops here
+#   L4  network namespaces with delay, loss and rate
 #   G   binaries of the test cluster, from pinned modules
 #   L2  an API server
 #   L3  two nodes with real kubelets
@@ -54,6 +55,9 @@ layer L0-unit-and-simulation test_all --lib --bins "${parts[@]}"
 mapfile -t local_tests < <(named tests/tests/*.rs)
 layer L1-processes-and-browser test_here "${local_tests[@]}"
 [ "$depth" != fast ] || exit 0
+
+# Skips itself, with a sentence, where there are no user namespaces or no /dev/net/tun.
+layer L4-testbed test_here --test testbed
 
 # Go and cargo never build at the same time: each fills the machine alone.
 if ! command -v go >/dev/null; then

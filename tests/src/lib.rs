@@ -17,6 +17,7 @@ pub mod overlay;
 pub mod play;
 pub mod process;
 pub mod record;
+pub mod testbed;
 pub mod wait;
 
 pub use cluster::Cluster;

@@ -1,0 +1,197 @@
+//! Layer L4: the real programs in network namespaces, on links as the manifest says. Every test ends with nothing left
+//! on the machine: no process, device, namespace, route, mount.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use banyan_tests::record::LinkRow;
+use banyan_tests::testbed::{Machine, Testbed, check};
+use banyan_tests::{Playing, Stopwatch, wait_until, workspace};
+
+#[test]
+fn every_kind_of_link_is_as_the_manifest_says() {
+    let watch = Stopwatch::start("testbed: links");
+    let before = Machine::now();
+    let folder = tempfile::tempdir().expect("a temporary folder must be creatable");
+    let manifest = workspace().join("tests/manifests/link-truth.yaml");
+    let Some((good, report)) = check("testbed: links", &manifest, folder.path()) else {
+        return;
+    };
+    for way in report["ways"].as_array().expect("ways must be a list") {
+        println!("  {} > {}: {}", way["from"], way["to"], way["seen"]);
+    }
+    println!("  lateness: {}", report["lateness"]);
+    assert!(good, "{}", report["faults"]);
+    // Seven links of the hub, that of control, and two ways through the switch; both directions of each.
+    assert_eq!(report["ways"].as_array().map(Vec::len), Some(20));
+    assert_eq!(Machine::now(), before, "measuring left something behind");
+    watch.lap("twenty ways measured");
+}
+
+#[test]
+fn the_kernel_takes_a_testbed_down_when_its_owner_is_killed() {
+    let watch = Stopwatch::start("testbed: kill");
+    let Some(testbed) = Testbed::up("testbed: kill", "examples/scenario-a.yaml", &[]) else {
+        return;
+    };
+    watch.lap("up");
+    testbed.kill();
+}
+
+#[test]
+fn scenario_a_is_watched_without_loss_and_each_link_carries_each_chunk_once() {
+    let watch = Stopwatch::start("testbed: A");
+    let Some(testbed) = Testbed::up("testbed: A", "examples/scenario-a.yaml", &[]) else {
+        return;
+    };
+    watch.lap("up");
+    let viewers: Vec<Playing> = [("screen-1", 0), ("screen-2", 1)]
+        .into_iter()
+        .flat_map(|(node, edge)| {
+            let url = format!("{}/movie1/index.m3u8", testbed.edge(edge));
+            // Two in each node: the link to their edge carries two copies, no other one does.
+            [0, 1].map(|_| Playing::start_as(testbed.banyan_in(node), "", &[&url, "--for", "15s"]))
+        })
+        .collect();
+    for viewer in viewers {
+        let report = viewer.report(Duration::from_secs(120));
+        report.assert_unbroken("a viewer of scenario A");
+        println!(
+            "  start {:?} ms, {} chunks, {} stalls",
+            report.startup_ms, report.chunks, report.stalls
+        );
+        // A start needs playlist, init and segment over a hundred milliseconds of round trip each.
+        assert!(
+            report.startup_ms.is_some_and(|start| start >= 100),
+            "{report:?}"
+        );
+    }
+    watch.lap("watched");
+    let rows = testbed.links();
+    let links = assert_each_once(&rows);
+    let expected = [("root-0", "edge-0"), ("root-0", "edge-1"), ("s1", "root-0")];
+    let expected: BTreeSet<_> = expected
+        .map(|(from, to)| (from.to_owned(), to.to_owned()))
+        .into();
+    assert_eq!(links, expected);
+
+    // The bytes below: one copy of the stream on the way to the rendezvous point, and not two on any other.
+    let media: u64 = rows
+        .iter()
+        .filter(|row| row.to == "root-0")
+        .map(|row| row.bytes)
+        .sum();
+    let status = testbed.status();
+    let emulated = status["links"]["links"]
+        .as_array()
+        .expect("links must be a list")
+        .clone();
+    for link in &emulated {
+        let name = link["name"].as_str().unwrap_or("");
+        let most = (0..2)
+            .filter_map(|way: usize| link["counters"][way]["delivered_bytes"].as_u64())
+            .max()
+            .unwrap_or(0);
+        println!("  {name}: {most} bytes one way, {media} of media");
+        assert!(
+            most >= media / 2,
+            "{name} carried {most} bytes, the media has {media}"
+        );
+        assert!(
+            most <= media * 3 / 2 + 200_000,
+            "{name} carried {most} bytes, the media has {media}"
+        );
+    }
+    assert_eq!(emulated.len(), 3, "{emulated:?}");
+    assert_filed(testbed);
+}
+
+#[test]
+fn a_second_server_joins_and_wins_and_nothing_is_lost() {
+    let watch = Stopwatch::start("testbed: B");
+    let flags = ["--later", "s2", "--seed", "7"];
+    let Some(testbed) = Testbed::up("testbed: B", "examples/scenario-b.yaml", &flags) else {
+        return;
+    };
+    watch.lap("up");
+    assert_eq!(
+        running(&testbed)
+            .iter()
+            .filter(|name| name.starts_with('s'))
+            .count(),
+        1
+    );
+    let url = format!("{}/movie1/index.m3u8", testbed.edge(0));
+    let mut viewer = Playing::start_as(testbed.banyan_in("screen-1"), "", &[&url, "--for", "75s"]);
+    wait_until("s1 feeds the rendezvous point", BOUND, || {
+        fed(&testbed, "s1")
+    });
+    watch.lap("s1 feeds");
+    testbed.run(testbed.command("member").args(["start", "s2"]));
+    wait_until(
+        "the nearer server feeds the rendezvous point",
+        BOUND,
+        || {
+            assert!(viewer.is_watching(), "the viewer left before s2 won");
+            fed(&testbed, "s2")
+        },
+    );
+    watch.lap("s2 feeds");
+    let report = viewer.report(Duration::from_secs(240));
+    report.assert_unbroken("a viewer while the second server wins");
+    let rows = testbed.links();
+    let of = |from: &str| rows.iter().filter(|row| row.from == from).count();
+    println!(
+        "  chunks from s1: {}, from s2: {}, lost {}",
+        of("s1"),
+        of("s2"),
+        report.lost
+    );
+    testbed.down();
+}
+
+/// Every chunk that flowed was taken once by whoever took it. Gives the links.
+fn assert_each_once(rows: &[LinkRow]) -> BTreeSet<(String, String)> {
+    let mut seen = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.live) {
+        let at = (
+            row.to.clone(),
+            row.track.clone(),
+            row.run.clone(),
+            row.number,
+            row.part,
+        );
+        *seen.entry(at).or_insert(0) += 1;
+    }
+    let twice: Vec<_> = seen.iter().filter(|(_, count)| **count != 1).collect();
+    assert!(twice.is_empty(), "carried more than once: {twice:?}");
+    rows.iter().map(LinkRow::link).collect()
+}
+
+fn fed(testbed: &Testbed, server: &str) -> bool {
+    let rows = testbed.links();
+    rows.iter()
+        .any(|row| row.from == server && row.to == "root-0" && row.live)
+}
+
+fn running(testbed: &Testbed) -> Vec<String> {
+    let status = testbed.status();
+    let names = status["running"].as_array().cloned().unwrap_or_default();
+    names
+        .iter()
+        .filter_map(|name| name.as_str().map(str::to_owned))
+        .collect()
+}
+
+/// What a run leaves in its folder, after an orderly end.
+fn assert_filed(testbed: Testbed) {
+    testbed.down_and(|folder| {
+        let files = |name: &str| banyan_tests::asset::files(&folder.join(name)).len();
+        assert!(files("logs") >= 4, "there must be a log of each member");
+        assert_eq!(files("metrics"), 4, "there must be metrics of each member");
+        assert!(folder.join("links.stats.json").is_file());
+    });
+}
+
+/// Heartbeats, windows and a dwell, on a busy machine.
+const BOUND: Duration = Duration::from_secs(90);
