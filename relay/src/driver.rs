@@ -2,7 +2,8 @@
 //!
 //! One task per carried track, from the first demand to the last. It owns the subscription in use
 //! (`current`), the one being opened (`opening`) and the one tried beside a flowing one
-//! (`candidate`); nobody else touches them.
+//! (`candidate`); nobody else touches them. One that was left for its silence may be heard of once more
+//! (`late`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,12 +24,14 @@ use crate::track::{Hop, Phase, Track};
 use crate::upstream::{Cause, Flow, Order, Upstream};
 
 mod candidate;
+mod late;
 mod message;
 mod plan;
 mod stall;
 mod yielding;
 
 use candidate::Candidate;
+use late::Late;
 use plan::Following;
 
 type Opening = BoxFuture<'static, Result<Box<dyn MediaSource>, Status>>;
@@ -60,6 +63,7 @@ struct Driver {
     current: Option<Box<dyn MediaSource>>,
     opening: Option<Opening>,
     candidate: Candidate,
+    late: Option<Late>,
     following: Following,
     config: watch::Receiver<u64>,
     /// The newest position that the parent tells of.
@@ -92,6 +96,7 @@ impl Driver {
             current: None,
             opening: None,
             candidate: Candidate::default(),
+            late: None,
             following,
             config,
             told_head: None,
@@ -122,6 +127,8 @@ impl Driver {
                 let look = self.watch_media(now);
                 until = until.min(self.consider_candidate(now));
                 until = look.map_or(until, |at| until.min(at));
+                let late = self.listens_until(now);
+                until = late.map_or(until, |at| until.min(at));
             }
             tokio::select! {
                 biased;
@@ -134,6 +141,9 @@ impl Driver {
                 }
                 progress = self.candidate.progress(), if self.candidate.is_some() => {
                     self.candidate_progressed(progress);
+                }
+                message = late::next(&mut self.late), if self.late.is_some() => {
+                    self.came_late(&message);
                 }
                 () = self.track.demand_changed.notified() => {}
                 Ok(()) = self.config.changed() => {
@@ -236,7 +246,8 @@ impl Driver {
     }
 
     fn leave(&mut self, parent: String, cause: Cause, now: Instant) {
-        let key = &self.track.key;
+        let track = self.track.clone();
+        let key = &track.key;
         let silence = self.machine.silence(now);
         let fed = self.current.is_some();
         let gap_ms = silence.as_millis() as u64;
@@ -262,6 +273,7 @@ impl Driver {
         if cause == Cause::HopSilent {
             // Its connection may be half open: the next call dials anew.
             self.core.forget_link(&parent);
+            self.listen_on(&parent, now);
         }
         self.current = None;
         self.opening = None;

@@ -188,6 +188,11 @@ impl Upstream {
         }
     }
 
+    /// A hop that was left for its silence was heard of after all, `gap` after the message before.
+    pub(crate) fn on_late(&mut self, parent: &str, gap: Duration, now: Instant) {
+        self.parents.observe_gap(parent, gap, now);
+    }
+
     /// The parent described the track: the path is live.
     pub(crate) fn on_flowing(&mut self, now: Instant) {
         if let State::Subscribing { parent } = &self.state {
@@ -305,9 +310,6 @@ impl Upstream {
                     self.judge_silence(now);
                 }
                 if let Some(cause) = self.leaving.take() {
-                    if cause == Cause::HopSilent {
-                        self.parents.observe_gap(&parent, self.silence(now), now);
-                    }
                     self.parents.failed(&parent, cause, now);
                     if self.broken_since.is_none() {
                         self.broken_since = Some(now);

@@ -43,6 +43,7 @@ fn links_that_fail_cost_no_viewer_a_chunk() {
         "relay-partition-oneway",
         "relay-slow-link",
         "relay-reset",
+        "origin-partition",
     ]);
 }
 

@@ -186,8 +186,7 @@ impl Conductor {
 
     async fn start(&self, stage: Stage) -> anyhow::Result<Running> {
         let detours = if stage.detours {
-            let relays = self.cast.all_relays();
-            Some(Detours::listen(&relays, &relays).await?)
+            Some(Detours::listen(self.cast.ways()).await?)
         } else {
             None
         };

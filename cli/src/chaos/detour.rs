@@ -41,24 +41,24 @@ struct State {
 // === impl Detours ===
 
 impl Detours {
-    /// Listens for every pair of `dialling` and `dialled`.
-    pub(crate) async fn listen(dialling: &[String], dialled: &[String]) -> anyhow::Result<Self> {
+    /// Listens for each pair of who dials and who is dialled.
+    pub(crate) async fn listen(
+        wanted: impl IntoIterator<Item = (String, String)>,
+    ) -> anyhow::Result<Self> {
         let up = Arc::new(OnceLock::new());
         let mut pairs = BTreeMap::new();
-        for child in dialling {
-            for parent in dialled.iter().filter(|parent| *parent != child) {
-                let listener = TcpListener::bind(("127.0.0.1", 0)).await;
-                let listener = listener.context("no port is left for a detour")?;
-                let address = listener.local_addr()?.to_string();
-                let (state, watched) = watch::channel(State::default());
-                let task = tokio::spawn(accept(listener, parent.clone(), watched, up.clone()));
-                let pair = Pair {
-                    address,
-                    state,
-                    listener: task.abort_handle(),
-                };
-                pairs.insert((child.clone(), parent.clone()), pair);
-            }
+        for (dialling, dialled) in wanted {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).await;
+            let listener = listener.context("no port is left for a detour")?;
+            let address = listener.local_addr()?.to_string();
+            let (state, watched) = watch::channel(State::default());
+            let task = tokio::spawn(accept(listener, dialled.clone(), watched, up.clone()));
+            let pair = Pair {
+                address,
+                state,
+                listener: task.abort_handle(),
+            };
+            pairs.insert((dialling, dialled), pair);
         }
         Ok(Self { pairs, up })
     }

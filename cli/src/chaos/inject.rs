@@ -13,6 +13,7 @@ use super::overlay::Overlay;
 use super::records::Records;
 use super::scenarios::{Harm, Hurt, Target};
 use crate::scenario::Scenario as Manifest;
+use crate::up::detour::ANYBODY;
 
 /// Who is who in a manifest.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ pub(crate) struct Cast {
 /// Something done that can be undone.
 pub(crate) enum Done {
     Frozen(String),
+    /// Who dials, and whom.
     Link(String, String),
 }
 
@@ -46,6 +48,26 @@ impl Cast {
     pub(crate) fn all_relays(&self) -> Vec<String> {
         let tiers = [&self.roots, &self.relays, &self.edges];
         tiers.into_iter().flatten().cloned().collect()
+    }
+
+    /// Who dials whom over a link that can be hurt: relays each other, content servers the roots for
+    /// their beats, and anybody the content servers for media.
+    pub(crate) fn ways(&self) -> Vec<(String, String)> {
+        let relays = self.all_relays();
+        let pairs = |dialling: &[String], dialled: &[String]| -> Vec<(String, String)> {
+            let all = dialling
+                .iter()
+                .flat_map(|one| dialled.iter().map(move |other| (one, other)));
+            all.filter(|(one, other)| one != other)
+                .map(|(one, other)| (one.clone(), other.clone()))
+                .collect()
+        };
+        [
+            pairs(&relays, &relays),
+            pairs(&self.servers, &self.roots),
+            pairs(&[ANYBODY.to_owned()], &self.servers),
+        ]
+        .concat()
     }
 
     /// Everybody but control.
@@ -111,14 +133,15 @@ pub(crate) fn hurt(
 ) -> anyhow::Result<(Fault, Vec<Done>)> {
     let mut found = Vec::new();
     for (harm, target) in harms {
-        found.push((*harm, cast.find(*target, records, stream, sources)?));
+        let (member, child) = cast.find(*target, records, stream, sources)?;
+        found.push((*harm, *target, member, child));
     }
     let mut fault = Fault {
         unix_ms: unix_ms(),
         ..Fault::default()
     };
     let (mut done, mut what) = (Vec::new(), Vec::new());
-    for (harm, (member, child)) in found {
+    for (harm, target, member, child) in found {
         match harm {
             Harm::Kill => {
                 overlay.signal(&member, Signal::KILL)?;
@@ -133,22 +156,37 @@ pub(crate) fn hurt(
                 fault.members.insert(member);
             }
             Harm::Link(how) => {
-                let child = child.context("a link has a child")?;
                 let Some(detours) = detours else {
                     bail!("this overlay has no detours")
                 };
-                detours.hurt(&child, &member, how)?;
+                let (below, links, ways): (String, Vec<_>, Vec<_>) = match target {
+                    Target::Origin => {
+                        let beats = cast.roots.iter().map(|root| (member.clone(), root.clone()));
+                        let media = (ANYBODY.to_owned(), member.clone());
+                        let links = cast.roots.iter().map(|root| (root.clone(), member.clone()));
+                        let ways = beats.chain([media]).collect();
+                        ("every root".to_owned(), links.collect(), ways)
+                    }
+                    _ => {
+                        let child = child.context("a link has a child")?;
+                        let link = (child.clone(), member.clone());
+                        (child, vec![link.clone()], vec![link])
+                    }
+                };
+                for (dialling, dialled) in ways {
+                    detours.hurt(&dialling, &dialled, how)?;
+                    if how != Hurt::Reset {
+                        done.push(Done::Link(dialling, dialled));
+                    }
+                }
                 let verb = match how {
                     Hurt::Partition => "is cut",
                     Hurt::OneWay => "is cut downwards",
                     Hurt::Slow => "slows down",
                     Hurt::Reset => "is reset",
                 };
-                what.push(format!("{member} → {child} {verb}"));
-                if how != Hurt::Reset {
-                    done.push(Done::Link(child.clone(), member.clone()));
-                }
-                fault.links.insert((child, member));
+                what.push(format!("{member} → {below} {verb}"));
+                fault.links.extend(links);
             }
         }
     }
@@ -164,9 +202,9 @@ pub(crate) fn undo(
     for one in done {
         match one {
             Done::Frozen(member) => overlay.signal(&member, Signal::CONT)?,
-            Done::Link(child, parent) => {
+            Done::Link(dialling, dialled) => {
                 let detours = detours.context("this overlay has no detours")?;
-                detours.heal(&child, &parent)?;
+                detours.heal(&dialling, &dialled)?;
             }
         }
     }

@@ -32,7 +32,7 @@ pub(crate) enum Harm {
     Kill,
     /// SIGSTOP, undone by SIGCONT.
     Freeze,
-    /// The link from its parent.
+    /// The link to the child found with it; of a content server, those to every root.
     Link(Hurt),
 }
 
@@ -203,6 +203,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "connections between a relay and an edge are reset; new ones work",
         &[(Harm::Link(Hurt::Reset), Target::Relay)],
     )),
+    hurt(
+        "origin-partition",
+        "nothing passes between a content server that lives and every root",
+        &[(Harm::Link(Hurt::Partition), Target::Origin)],
+    ),
     Scenario {
         name: "rolling-restart",
         about: "every relay is asked to leave (SIGTERM) and returns, one after the other",

@@ -49,22 +49,18 @@ impl Core {
         (first.name != current).then(|| (first.clone(), Cause::Planned))
     }
 
-    /// For an orphan that somebody else took in: a parent of the plan that has answered for long
-    /// enough to go home to.
-    pub(crate) fn home(&self, current: &str, now: Instant) -> Option<(v1::Peer, Cause)> {
-        let (parents, _) = self.parents_and_siblings();
-        let adopted =
-            self.options.role != Role::Root && parents.iter().all(|peer| peer.name != current);
+    /// For an orphan that somebody else took in: the parents of the plan that have answered for long
+    /// enough to go home to, best first.
+    pub(crate) fn homes(&self, current: &str, now: Instant) -> Vec<v1::Peer> {
+        let (mut parents, _) = self.parents_and_siblings();
+        if self.options.role == Role::Root || parents.iter().any(|peer| peer.name == current) {
+            return Vec::new();
+        }
         let since = lock(&self.connected_since);
-        let stable = |name: &str| {
-            let at = since.get(name)?;
-            (now.saturating_duration_since(*at) >= self.options.tuning.stable).then_some(())
-        };
+        let stable =
+            |at: &Instant| now.saturating_duration_since(*at) >= self.options.tuning.stable;
+        parents.retain(|peer| since.get(&peer.name).is_some_and(stable));
         parents
-            .into_iter()
-            .filter(|_| adopted)
-            .find(|peer| stable(&peer.name).is_some())
-            .map(|peer| (peer, Cause::Planned))
     }
 
     /// The ranked parents of the plan, parted: those above, and siblings, who take this member in

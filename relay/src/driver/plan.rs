@@ -70,10 +70,11 @@ impl Driver {
 
     /// An orphan goes back to the plan; anybody else stays where it is.
     fn homeward(&self, current: &str, now: Instant) -> Result<(String, Cause), Instant> {
-        match self.core.home(current, now) {
-            Some((peer, cause)) if self.may_join(&peer.name, now) => Ok((peer.name, cause)),
-            _ => Err(now + LOOK_EVERY),
-        }
+        let mut homes = self.core.homes(current, now).into_iter();
+        homes
+            .find(|peer| self.may_join(&peer.name, now))
+            .map(|peer| (peer.name, Cause::Planned))
+            .ok_or(now + LOOK_EVERY)
     }
 
     fn may_join(&self, name: &str, now: Instant) -> bool {

@@ -47,6 +47,30 @@ async fn a_lost_link_is_left_for_its_silence() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hop_that_turned_out_late_is_given_more_time_and_one_that_was_gone_is_not() {
+    for (ms, causes_then) in [
+        (400, vec!["HopSilent", "ConnectionLost"]),
+        (720, vec!["HopSilent", "ConnectionLost", "HopSilent"]),
+    ] {
+        let (overlay, _watching) = playing(13).await;
+        let silence = async |ms| {
+            overlay.net.block("mid-0", "edge-0", true);
+            pass(Duration::from_millis(ms)).await;
+            overlay.net.block("mid-0", "edge-0", false);
+            pass(Duration::from_secs(2)).await;
+        };
+        silence(ms).await;
+        overlay.net.reset("mid-1", "edge-0");
+        pass(Duration::from_secs(1)).await;
+        assert_eq!(overlay.parent("edge-0"), "mid-0");
+        silence(400).await;
+        assert_eq!(causes(&overlay), causes_then);
+        // What came late is looked at once and not taken.
+        overlay.assert_whole("edge-0");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_link_that_only_carries_down_goes_on_feeding() {
     let (overlay, _watching) = playing(10).await;
     overlay.net.block("edge-0", "mid-0", true);

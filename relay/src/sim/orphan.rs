@@ -112,6 +112,80 @@ async fn siblings_help_when_roots_do_not_and_never_in_a_circle() {
     }
 }
 
+/// The member's feeder fails so often in turns that both of two flap, and feeds again.
+async fn flap(overlay: &Overlay, member: &str, feeders: [&str; 2], times: usize) {
+    for feeder in feeders.iter().cycle().take(times) {
+        assert_eq!(overlay.parent(member), *feeder);
+        overlay.net.reset(member, feeder);
+        pass(SECONDS(2)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sibling_that_the_plan_ranks_is_asked_after_every_root() {
+    for seed in 0..10 {
+        let mut overlay = base(seed);
+        for (relay, sibling) in [("mid-0", "mid-1"), ("mid-1", "mid-0")] {
+            let planned = config(&ROOTS, &[ROOTS[0], ROOTS[1], sibling]);
+            overlay = overlay.with_member(relay, Role::Relay, planned);
+        }
+        let overlay = overlay
+            .with_edge("edge-0", &["mid-0"])
+            .with_edge("edge-1", &["mid-1"]);
+        let mut watching = Vec::new();
+        for edge in ["edge-0", "edge-1"] {
+            overlay.offered(edge).await;
+            watching.push(overlay.watch(edge).await);
+        }
+        pass(Duration::from_millis(5000 + 77 * seed)).await;
+        flap(&overlay, "mid-0", ROOTS, 6).await;
+        // Both roots flap and one stands still: the other is asked all the same.
+        let fault = Instant::now();
+        overlay.freeze("root-0");
+        pass(SECONDS(4)).await;
+        assert_eq!(overlay.parent("mid-0"), "root-1", "seed {seed}");
+        assert_eq!(overlay.events("mid-0", "parent_switched").len(), 7);
+        assert!(overlay.longest_pause("edge-0", fault) < Duration::from_millis(1200));
+        // No root answers it: now the sibling, whom one of them feeds.
+        overlay.net.cut("mid-0", "root-1", true);
+        watch_for_circles(&overlay, SECONDS(6)).await;
+        assert_eq!(overlay.parent("mid-0"), "mid-1", "seed {seed}");
+        overlay.net.cut("mid-0", "root-1", false);
+        overlay.thaw("root-0");
+        watch_for_circles(&overlay, SECONDS(60)).await;
+        assert!(ROOTS.contains(&overlay.parent("mid-0").as_str()));
+        let moves = overlay.events("mid-0", "parent_switched");
+        assert_eq!(moves.last().unwrap()["cause"], "Planned");
+        for edge in ["edge-0", "edge-1"] {
+            overlay.assert_whole(edge);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_orphan_whose_first_parent_flaps_goes_home_to_the_second() {
+    let parents = ["mid-0", "mid-1"];
+    let overlay = base(30)
+        .with_relay("mid-0", &ROOTS)
+        .with_relay("mid-1", &ROOTS)
+        .with_member("edge-0", Role::Edge, config(&ROOTS, &parents));
+    overlay.offered("edge-0").await;
+    let _watching = overlay.watch("edge-0").await;
+    pass(SECONDS(5)).await;
+    flap(&overlay, "edge-0", parents, 4).await;
+    for parent in parents {
+        overlay.net.cut("edge-0", parent, true);
+    }
+    pass(SECONDS(4)).await;
+    assert!(overlay.parent("edge-0").starts_with("root-"));
+    for parent in parents {
+        overlay.net.cut("edge-0", parent, false);
+    }
+    pass(SECONDS(16)).await;
+    assert_eq!(overlay.parent("edge-0"), "mid-1");
+    overlay.assert_whole("edge-0");
+}
+
 /// No two members feed each other, at any moment.
 async fn watch_for_circles(overlay: &Overlay, time: Duration) {
     let until = Instant::now() + time;

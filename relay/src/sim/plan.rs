@@ -134,6 +134,18 @@ async fn a_planned_parent_that_does_not_feed_costs_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_plan_that_names_nobody_who_exists_costs_nothing() {
+    let (overlay, _watching) = playing(25).await;
+    let told = Instant::now();
+    plan(&overlay, "edge-0", &["mid-9", "mid-0"]);
+    pass(SECONDS(30)).await;
+    assert_eq!(overlay.parent("edge-0"), "mid-0");
+    assert!(switches(&overlay, "edge-0").is_empty());
+    assert!(overlay.longest_pause("edge-0", told) < Duration::from_millis(400));
+    overlay.assert_whole("edge-0");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_plan_that_names_a_descendant_is_not_followed() {
     let overlay = Overlay::test(23)
         .with_origin("lisbon", Content::default())

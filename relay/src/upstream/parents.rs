@@ -295,7 +295,7 @@ impl Parents {
         }
     }
 
-    /// The hop was quiet for `gap` before something came over it, or before it was left.
+    /// The hop was quiet for `gap` before something came over it.
     pub(crate) fn observe_gap(&mut self, name: &str, gap: Duration, now: Instant) {
         let interval = self.tuning.keep_alive;
         if let Some(parent) = self.find(name) {

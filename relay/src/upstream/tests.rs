@@ -229,6 +229,22 @@ fn a_hop_that_stutters_is_given_more_time_and_earns_it_back() {
 }
 
 #[test]
+fn a_hop_left_for_its_silence_stuttered_only_if_it_was_heard_of_after_all() {
+    let start = Instant::now();
+    for (late, budget) in [(None, MS(300)), (Some(MS(380)), MS(300 + 2 * 280))] {
+        let mut machine = flowing(&["mid-0", "mid-1"], start);
+        let at = start + MS(300);
+        assert_eq!(machine.poll(at), left("mid-0", Cause::HopSilent));
+        if let Some(gap) = late {
+            machine.on_late("mid-0", gap, at);
+        }
+        assert_eq!(machine.poll(at), subscribe("mid-1"));
+        machine.on_swapped("mid-0", Cause::Planned, at);
+        assert_eq!(machine.budget(), budget);
+    }
+}
+
+#[test]
 fn a_parent_that_failed_is_not_returned_to_before_it_has_settled() {
     let start = Instant::now();
     let mut machine = flowing(&["mid-0", "mid-1"], start);
