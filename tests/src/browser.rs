@@ -26,6 +26,12 @@ pub fn is_possible(test: &str) -> bool {
                 .is_dir(),
             "run npm ci in tests/browser",
         ),
+        (
+            !workspace()
+                .join("web/node_modules/hls.js/dist/hls.min.js")
+                .is_file(),
+            "run npm ci in web",
+        ),
     ] {
         if missing {
             fixtures::skip(test, what);
@@ -47,6 +53,19 @@ impl Browser {
             .arg(workspace().join("tests/browser/play.mjs"))
             .args(["--page", page, "--within", "90", "--out"])
             .arg(&artifacts)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("node must start");
+        Self(child)
+    }
+
+    /// Plays a steered playlist by plain hls.js, as `tests/browser/steering.mjs` does.
+    pub fn steered(url: &str, arguments: &[&str]) -> Self {
+        let child = Command::new("node")
+            .arg(workspace().join("tests/browser/steering.mjs"))
+            .args(["--url", url])
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -83,7 +102,7 @@ impl Browser {
             Some(INCONCLUSIVE) => {
                 println!("SKIP {test}: INCONCLUSIVE, this machine was too busy to tell");
             }
-            _ => panic!("play.mjs ended with {status}"),
+            _ => panic!("the browser ended with {status}"),
         }
     }
 }

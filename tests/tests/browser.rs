@@ -1,6 +1,7 @@
 //! A real browser: headless Chromium opens the page of campus.yaml and plays it; `tests/browser/play.mjs` judges by
 //! media time lost and keeps a screenshot under `artifacts/`. Once undisturbed, once while a relay, the active content
-//! server and the edge it watches are killed under it.
+//! server and the edge it watches are killed under it. And plain hls.js, which knows no edges but those of a steered
+//! playlist, while the edge it watches is killed.
 
 use std::process::Command;
 
@@ -59,6 +60,44 @@ fn the_page_plays_on_while_members_are_killed_under_it() {
     assert_eq!(killed.len(), 3, "the browser ended early, after {killed:?}");
     assert!(killed[0].starts_with("hall-"), "{killed:?}");
     browser.judge(test);
+}
+
+#[test]
+fn hls_js_follows_content_steering_when_its_edge_dies() {
+    let test = "hls_js_follows_content_steering_when_its_edge_dies";
+    if !is_possible(test) {
+        return;
+    }
+    let watch = Stopwatch::start("steering");
+    let overlay = Overlay::from("examples/campus.yaml")
+        .restart(Restart::Never)
+        .up();
+    let stream = "clock";
+    overlay.origins_of(stream);
+    watch.lap("ready");
+    let edges = overlay.edges();
+    let url = format!("{}/{stream}/index.m3u8?pathways=all", edges[0]);
+    let mut player = Browser::steered(&url, &["--for", "22", "--follow"]);
+    let mut played_from: Vec<String> = Vec::new();
+    player.follow(|played, host| {
+        let at = edges.iter().position(|edge| edge.ends_with(host));
+        let Some(at) = at.filter(|_| !host.is_empty()) else {
+            return;
+        };
+        let edge = format!("edge-{at}");
+        if played_from.is_empty() && played >= 8.0 {
+            overlay.kill9(&edge);
+            watch.lap(&format!("{edge} killed at {played} s of media"));
+            played_from.push(edge);
+        } else if played_from.last().is_some_and(|last| *last != edge) {
+            played_from.push(edge);
+        }
+    });
+    player.judge(test);
+    assert!(
+        played_from.len() >= 2,
+        "it must go on at another edge: {played_from:?}"
+    );
 }
 
 /// The relay that feeds an edge.

@@ -309,10 +309,21 @@ impl Checks {
                         || self.orphans && any(RETURN, &|_| true)
                 }
                 // The carrier was in trouble, or this root was, or the content server that it pulls
-                // from meanwhile: a root whose carrier had nothing to give helps itself.
-                "CarrierReturned" => any(RETURN, &|fault| {
-                    fault.concerns(&switch.to) || fault.concerns(member) || fault.concerns(from)
-                }),
+                // from meanwhile; or it had left the carrier for a reason, which was judged then: a
+                // root whose carrier had nothing to give helps itself.
+                "CarrierReturned" => {
+                    let left = |before: &Switch| {
+                        before.member == *member
+                            && before.from == switch.to
+                            && (since(RETURN)..switch.at).contains(&before.at)
+                    };
+                    self.switched.iter().any(left)
+                        || any(RETURN, &|fault| {
+                            fault.concerns(&switch.to)
+                                || fault.concerns(member)
+                                || fault.concerns(from)
+                        })
+                }
                 "ParentRepairing" | "PathLoop" | "NotHere" | "Unready" => any(QUIET, &|_| true),
                 _ => false,
             };
