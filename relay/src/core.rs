@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use banyan_proto::trust::Authenticator;
 use banyan_proto::v1;
@@ -100,6 +101,8 @@ pub struct Core {
     sources: Mutex<Sources>,
     /// When each source's catalogue was last connected, for a root's return to a better one.
     pub(crate) connected_since: Mutex<BTreeMap<String, Instant>>,
+    /// How soon the first word of each came: no less than a round trip.
+    reached_in: Mutex<BTreeMap<String, Duration>>,
     /// Peers whose catalogue could not be had at the last attempt.
     down: Mutex<BTreeSet<String>>,
     origins: Mutex<Origins>,
@@ -142,6 +145,7 @@ impl Core {
             catalog: watch::Sender::default(),
             sources: Mutex::new(Sources::new(kind)),
             connected_since: Mutex::default(),
+            reached_in: Mutex::default(),
             down: Mutex::default(),
             origins: Mutex::new(Origins::new(&options.config)),
             switches: Mutex::default(),

@@ -157,12 +157,10 @@ impl Driver {
 
     fn rank(&mut self) {
         let parents = self.core.parents_for(&self.track.key.stream);
-        let fallbacks = self.core.fallbacks();
-        let name = |peer: v1::Peer| peer.name;
-        self.machine.rank(
-            parents.into_iter().map(name),
-            fallbacks.into_iter().map(name),
-        );
+        let (above, siblings) = self.core.fallbacks_and_siblings();
+        let names = |peers: Vec<v1::Peer>| peers.into_iter().map(|peer| peer.name);
+        self.machine
+            .rank(names(parents), names(above), names(siblings));
     }
 
     fn peer(&self, name: &str) -> Option<v1::Peer> {
@@ -205,6 +203,9 @@ impl Driver {
             request(&self.core, &self.track, &state.store, fresh)
         };
         self.opening = Some(self.open(&peer, request));
+        if let Some(reached_in) = self.core.reached_in(parent) {
+            self.machine.expect_answer(reached_in);
+        }
         self.tell();
     }
 

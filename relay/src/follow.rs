@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use crate::clock::Instant;
 use crate::core::Core;
 
 /// A catalogue that says nothing for this long is on a dead connection: keep-alives come every
@@ -95,6 +96,7 @@ async fn read(core: &Arc<Core>, peer: &v1::Peer, answered: &mut bool) -> Result<
     let request = v1::CatalogRequest {
         hello: Some(core.hello()),
     };
+    let asked = Instant::now();
     let link = core.link(peer)?;
     let mut source = timeout(SILENCE, link.catalog(request))
         .await
@@ -103,7 +105,7 @@ async fn read(core: &Arc<Core>, peer: &v1::Peer, answered: &mut bool) -> Result<
         if !*answered {
             *answered = true;
             tracing::info!(peer = peer.name, uri = peer.uri, "peer reached");
-            core.catalog_connected(&peer.name);
+            core.catalog_connected(&peer.name, asked.elapsed());
         }
         match body {
             Body::Snapshot(snapshot) => core.catalog_snapshot(&peer.name, snapshot.offers),

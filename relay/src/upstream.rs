@@ -113,13 +113,14 @@ impl Upstream {
     }
 
     /// The ranked parents for the choices to come; the one in use is not left for it.
-    /// `fallbacks` take this member in when all of those have failed.
+    /// `fallbacks` take this member in when all of those have failed, and `siblings` after them.
     pub(crate) fn rank(
         &mut self,
         names: impl IntoIterator<Item = String>,
         fallbacks: impl IntoIterator<Item = String>,
+        siblings: impl IntoIterator<Item = String>,
     ) {
-        self.parents.rank(names, fallbacks);
+        self.parents.rank(names, fallbacks, siblings);
     }
 
     /// Demand came.
@@ -185,6 +186,18 @@ impl Upstream {
         if let State::Flowing { parent } = &self.state {
             self.parents.observe_gap(parent, gap, now);
             self.deadline = now + self.parents.budget(parent, now);
+        }
+    }
+
+    /// The way to the parent that is being asked is open, and it answered there within `reached_in`:
+    /// no connection has to be opened before its first message. One that failed to answer so soon is
+    /// given the whole time when it is asked again.
+    pub(crate) fn expect_answer(&mut self, reached_in: Duration) {
+        if let State::Subscribing { parent } = &self.state
+            && !self.parents.has_failed(parent)
+        {
+            let patience = self.tuning.first_message_warm + 2 * reached_in;
+            self.deadline = self.last_message + patience.min(self.tuning.first_message);
         }
     }
 

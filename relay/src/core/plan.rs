@@ -1,5 +1,7 @@
 //! What the plan asks of a relay or an edge, and who takes it in when nobody of the plan lives.
 
+use std::collections::BTreeSet;
+
 use banyan_proto::{carrier, v1};
 
 use super::{Core, Role, lock};
@@ -84,8 +86,14 @@ impl Core {
     /// that might have been its parents, then siblings, the plan's first. Each orphan has an order
     /// of its own, so that they spread; paths guard against circles.
     pub(crate) fn fallbacks(&self) -> Vec<v1::Peer> {
+        let (above, siblings) = self.fallbacks_and_siblings();
+        above.into_iter().chain(siblings).collect()
+    }
+
+    /// The same, parted: a sibling may be just as cut off.
+    pub(crate) fn fallbacks_and_siblings(&self) -> (Vec<v1::Peer>, Vec<v1::Peer>) {
         if self.options.role == Role::Root {
-            return Vec::new();
+            return Default::default();
         }
         let config = self.config();
         let me = self.options.member.as_str();
@@ -100,20 +108,16 @@ impl Core {
             .cloned()
             .partition(|peer| tier(&peer.name) == tier(me));
         let (parents, planned) = self.parents_and_siblings();
-        let order = [
-            spread(&config.roots),
-            spread(&above),
-            planned,
-            spread(&siblings),
-        ];
-        let mut fallbacks: Vec<v1::Peer> = Vec::new();
-        for peer in order.into_iter().flatten() {
-            let known = parents.iter().chain(&fallbacks);
-            if peer.name != me && known.into_iter().all(|known| known.name != peer.name) {
-                fallbacks.push(peer);
-            }
-        }
-        fallbacks
+        let mut known: BTreeSet<String> = parents.into_iter().map(|peer| peer.name).collect();
+        known.insert(me.to_owned());
+        let mut new = |peers: [Vec<v1::Peer>; 2]| -> Vec<v1::Peer> {
+            let peers = peers.into_iter().flatten();
+            peers
+                .filter(|peer| known.insert(peer.name.clone()))
+                .collect()
+        };
+        let above = new([spread(&config.roots), spread(&above)]);
+        (above, new([planned, spread(&siblings)]))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where this member stands: who may feed a stream, what is offered, who was heard.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use banyan_proto::{carrier, v1};
 use tokio::sync::watch;
@@ -108,8 +109,10 @@ impl Core {
         self.catalog.subscribe()
     }
 
-    pub(crate) fn catalog_connected(&self, name: &str) {
+    /// The catalogue of `name` was asked for, and the first word came after `reached_in`.
+    pub(crate) fn catalog_connected(&self, name: &str, reached_in: Duration) {
         lock(&self.down).remove(name);
+        lock(&self.reached_in).insert(name.to_owned(), reached_in);
         lock(&self.connected_since)
             .entry(name.to_owned())
             .or_insert_with(Instant::now);
@@ -126,6 +129,7 @@ impl Core {
 
     pub(crate) fn catalog_lost(&self, name: &str) {
         lock(&self.connected_since).remove(name);
+        lock(&self.reached_in).remove(name);
         lock(&self.down).insert(name.to_owned());
         lock(&self.sources).disconnected(name);
         self.publish_catalog();
@@ -142,6 +146,11 @@ impl Core {
             }
             changed
         });
+    }
+
+    /// How soon the peer answered on the connection that is open to it.
+    pub(crate) fn reached_in(&self, name: &str) -> Option<Duration> {
+        lock(&self.reached_in).get(name).copied()
     }
 
     pub(crate) fn is_down(&self, name: &str) -> bool {

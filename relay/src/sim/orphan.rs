@@ -49,7 +49,7 @@ async fn orphans_are_taken_in_by_roots_and_go_home_once_it_has_settled() {
         moments.insert(moves[0]["unix_ms"].as_u64().unwrap() / 10);
     }
     assert_eq!(adopters, ROOTS.map(str::to_owned).into(), "both roots help");
-    assert!(moments.len() >= 5, "they come one by one: {moments:?}");
+    assert!(moments.len() >= 4, "they come one by one: {moments:?}");
 
     overlay.boot("mid-1");
     pass(SECONDS(8)).await;
@@ -112,6 +112,27 @@ async fn siblings_help_when_roots_do_not_and_never_in_a_circle() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_root_that_is_asked_while_the_carrier_stands_still_does_not_wait_for_it_long() {
+    for seed in 0..10 {
+        let overlay = base(seed);
+        let roots = overlay.roots_in_order();
+        let overlay = overlay.with_edge("edge-0", &[&roots[0], &roots[1]]);
+        overlay.offered("edge-0").await;
+        let _watching = overlay.watch("edge-0").await;
+        pass(Duration::from_millis(8000 + 77 * seed)).await;
+        assert_eq!(overlay.parent(&roots[1]), "", "nobody wants it there");
+        let fault = Instant::now();
+        overlay.freeze(&roots[0]);
+        pass(SECONDS(5)).await;
+        assert_eq!(overlay.parent("edge-0"), roots[1]);
+        // A part of 333 ms was due; silence, an answer that does not come, two joins.
+        let pause = overlay.longest_pause("edge-0", fault);
+        assert!(pause < Duration::from_millis(950), "seed {seed}: {pause:?}");
+        overlay.assert_whole("edge-0");
+    }
+}
+
 /// The member's feeder fails so often in turns that both of two flap, and feeds again.
 async fn flap(overlay: &Overlay, member: &str, feeders: [&str; 2], times: usize) {
     for feeder in feeders.iter().cycle().take(times) {
@@ -122,11 +143,16 @@ async fn flap(overlay: &Overlay, member: &str, feeders: [&str; 2], times: usize)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sibling_that_the_plan_ranks_is_asked_after_every_root() {
+async fn a_sibling_is_asked_after_every_root_whoever_ranks_it() {
     for seed in 0..10 {
         let mut overlay = base(seed);
         for (relay, sibling) in [("mid-0", "mid-1"), ("mid-1", "mid-0")] {
-            let planned = config(&ROOTS, &[ROOTS[0], ROOTS[1], sibling]);
+            // The plan does, or the member itself when its plan has failed.
+            let mut planned = config(&ROOTS, &[ROOTS[0], ROOTS[1], sibling]);
+            if seed % 2 == 1 {
+                planned.candidates = vec![peer(sibling)];
+                planned.parents.truncate(1);
+            }
             overlay = overlay.with_member(relay, Role::Relay, planned);
         }
         let overlay = overlay

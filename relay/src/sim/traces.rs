@@ -84,7 +84,7 @@ impl Trace {
         let base = Instant::now();
         let mut left = Vec::new();
         let mut machine = Upstream::new("edge-7", tuning, base);
-        machine.rank(["mid-0".to_owned()], []);
+        machine.rank(["mid-0".to_owned()], [], []);
         machine.start(base);
         // Flows from the first message on; joins anew at the next one whenever it was left.
         let join = |machine: &mut Upstream, at: Duration| {

@@ -1,7 +1,7 @@
 //! Ranked parents with backoff: who may be tried, and who failed how.
 //!
-//! The order of choice: parents of the plan by rank, those of them that flap, members that take
-//! orphans in, and last, to be joined afresh, parents that hold another run.
+//! The order of choice: parents of the plan by rank, those of them that flap, members above that take
+//! orphans in, siblings, and last, to be joined afresh, parents that hold another run.
 
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ pub struct Tuning {
     pub keep_alive: Duration,
     /// The first message of a subscription may need a connection first.
     pub first_message: Duration,
+    /// Where one is open, twice the time of an answer and this.
+    pub first_message_warm: Duration,
     /// A parent that answers has this long to find its own way and to describe the track: a branch
     /// of many hops grows in it, and a segment ends in it.
     pub join: Duration,
@@ -57,6 +59,7 @@ impl Default for Tuning {
             silence_maximum: Duration::from_secs(2),
             keep_alive: Duration::from_millis(100),
             first_message: Duration::from_millis(500),
+            first_message_warm: Duration::from_millis(200),
             join: Duration::from_secs(3),
             repair_limit: Duration::from_millis(1500),
             backoff_minimum: Duration::from_millis(100),
@@ -70,7 +73,7 @@ impl Default for Tuning {
             quarantine_maximum: Duration::from_secs(600),
             repair_grace: Duration::from_millis(500),
             plan_spread: Duration::from_secs(2),
-            orphan_spread: Duration::from_millis(250),
+            orphan_spread: Duration::from_millis(100),
             clock_skew: Duration::from_secs(2),
         }
     }
@@ -86,12 +89,22 @@ struct Parent {
     /// Answered that its run or bytes are not ours.
     disagrees: bool,
     failed_at: Option<Instant>,
-    /// In no plan of ours: it takes us in when all that are have failed.
-    fallback: bool,
+    tie: Tie,
     /// It has fed us since it last failed.
     fed: bool,
     flaps: Flaps,
     jitter: Jitter,
+}
+
+/// What a parent is to us; who is asked first stands first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Tie {
+    /// Of our plan.
+    Planned,
+    /// It takes us in when all of those have failed.
+    Fallback,
+    /// It is as far from the roots as we are, and may be just as cut off.
+    Sibling,
 }
 
 /// Whose turn it is.
@@ -163,17 +176,20 @@ impl Parents {
         &mut self,
         names: impl IntoIterator<Item = String>,
         fallbacks: impl IntoIterator<Item = String>,
+        siblings: impl IntoIterator<Item = String>,
     ) {
         let mut old = std::mem::take(&mut self.ranked);
-        let names = names.into_iter().map(|name| (name, false));
-        for (name, fallback) in names.chain(fallbacks.into_iter().map(|name| (name, true))) {
+        let names = names.into_iter().map(|name| (name, Tie::Planned));
+        let fallbacks = fallbacks.into_iter().map(|name| (name, Tie::Fallback));
+        let siblings = siblings.into_iter().map(|name| (name, Tie::Sibling));
+        for (name, tie) in names.chain(fallbacks).chain(siblings) {
             if self.ranked.iter().any(|parent| parent.name == name) {
                 continue;
             }
             let known = old.iter().position(|parent| parent.name == name);
             self.ranked.push(match known {
                 Some(at) => Parent {
-                    fallback,
+                    tie,
                     ..old.swap_remove(at)
                 },
                 None => Parent {
@@ -183,7 +199,7 @@ impl Parents {
                     tried: false,
                     disagrees: false,
                     failed_at: None,
-                    fallback,
+                    tie,
                     fed: false,
                     flaps: Flaps::default(),
                     jitter: Jitter::default(),
@@ -211,7 +227,8 @@ impl Parents {
     pub(super) fn next(&mut self, now: Instant) -> Turn {
         let best = self.best(now, |parent| !parent.tried);
         if let Some(at) = best {
-            if self.ranked[at].fallback && self.ranked.iter().any(|parent| !parent.fallback) {
+            let planned = |parent: &Parent| parent.tie == Tie::Planned;
+            if !planned(&self.ranked[at]) && self.ranked.iter().any(planned) {
                 let spread = self.tuning.orphan_spread;
                 if self.orphan_at.is_none() {
                     self.orphan_at = Some(now + spread.mul_f64(self.jitter()));
@@ -248,7 +265,7 @@ impl Parents {
             .filter(|at| fit(&self.ranked[*at]) && ready(&self.ranked[*at]))
             .min_by_key(|at| {
                 let parent = &self.ranked[*at];
-                (parent.fallback, parent.flaps.is_quarantined(now), *at)
+                (parent.tie, parent.flaps.is_quarantined(now), *at)
             })
     }
 
@@ -293,6 +310,12 @@ impl Parents {
         if let Some(parent) = self.find(name) {
             parent.failures = parent.failures.max(8);
         }
+    }
+
+    /// It has failed since it last fed.
+    pub(crate) fn has_failed(&self, name: &str) -> bool {
+        let known = self.ranked.iter().find(|parent| parent.name == name);
+        known.is_some_and(|parent| parent.failures > 0)
     }
 
     /// The hop was quiet for `gap` before something came over it.

@@ -284,6 +284,7 @@ impl Model {
         machine.rank(
             self.parents[at].iter().map(name),
             fallbacks.iter().map(name),
+            [],
         );
         machine.start(now);
         let member = &mut self.members[at];
