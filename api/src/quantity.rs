@@ -201,6 +201,43 @@ impl Percentage {
     }
 }
 
+/// A quantity as Kubernetes writes it, such as `500m`, `1.5Gi` or `2`, in billionths; what is finer is dropped.
+///
+/// `None` for what is none, has a leading zero, or is beyond any machine. Exponents are not read.
+pub fn billionths(text: &str) -> Option<i128> {
+    const UNITS: [(&str, i128); 16] = [
+        ("n", 1),
+        ("u", 1_000),
+        ("m", 1_000_000),
+        ("", ONE),
+        ("k", ONE * 1_000),
+        ("M", ONE * 1_000_000),
+        ("G", ONE * 1_000_000_000),
+        ("T", ONE * 1_000_000_000_000),
+        ("P", ONE * 1_000_000_000_000_000),
+        ("E", ONE * 1_000_000_000_000_000_000),
+        ("Ki", ONE << 10),
+        ("Mi", ONE << 20),
+        ("Gi", ONE << 30),
+        ("Ti", ONE << 40),
+        ("Pi", ONE << 50),
+        ("Ei", ONE << 60),
+    ];
+    const ONE: i128 = 1_000_000_000;
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit)?;
+    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() || (whole != "0" && whole.starts_with('0')) || part.len() > 9 {
+        return None;
+    }
+    let digits: i128 = format!("{whole}{part}").parse().ok()?;
+    let scale = 10_i128.pow(u32::try_from(part.len()).ok()?);
+    Some(digits.checked_mul(*factor)? / scale)
+}
+
 fn refuse(value: &str, accepted: &'static str) -> QuantityError {
     QuantityError {
         value: value.to_owned(),
@@ -265,6 +302,35 @@ mod tests {
                 Percentage::from(bad).per_hundred_thousand().is_err(),
                 "{bad}"
             );
+        }
+    }
+
+    #[test]
+    fn quantities_of_kubernetes_are_equal_when_their_values_are() {
+        for (one, other) in [
+            ("1", "1000m"),
+            ("0.5", "500m"),
+            ("1.5Gi", "1536Mi"),
+            ("128974848000m", "123Mi"),
+            ("1Pi", "1024Ti"),
+            ("0", "0Mi"),
+        ] {
+            assert!(billionths(one).is_some(), "{one}");
+            assert_eq!(billionths(one), billionths(other), "{one} {other}");
+        }
+        for none in [
+            "",
+            "m",
+            "01",
+            ".5",
+            "1.2.3",
+            "1e3",
+            "-1",
+            "1 ",
+            "1mi",
+            "99999999999999999999999Ei",
+        ] {
+            assert_eq!(billionths(none), None, "{none}");
         }
     }
 

@@ -2,59 +2,13 @@
 //! accepts is accepted here, defaults are the same, and no rule of the schemas is without a case.
 #![allow(clippy::unwrap_used)]
 
-use std::path::Path;
+// What the tests crate shows to others.
+#[allow(unreachable_pub)]
+#[path = "../../tests/src/crd_cases.rs"]
+mod cases;
 
 use banyan_api::manifest;
-use serde::Deserialize;
 use serde_json::{Map, Value};
-
-/// A file of the table.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Table {
-    base: Value,
-    cases: Vec<Case>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Case {
-    name: String,
-    #[serde(default)]
-    merge: Value,
-    then: Option<Value>,
-    refused: Option<String>,
-    #[serde(default)]
-    gives: Map<String, Value>,
-}
-
-fn tables() -> Vec<Table> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/manifests/crd");
-    ["stream-topologies.yaml", "content-servers.yaml"]
-        .iter()
-        .map(|name| {
-            let text = std::fs::read_to_string(folder.join(name)).unwrap();
-            serde_yaml_ng::from_str(&text).unwrap()
-        })
-        .collect()
-}
-
-/// RFC 7396.
-fn merged(target: &Value, patch: &Value) -> Value {
-    let Value::Object(patch) = patch else {
-        return patch.clone();
-    };
-    let mut fields = target.as_object().cloned().unwrap_or_default();
-    for (key, value) in patch {
-        if value.is_null() {
-            fields.remove(key);
-        } else {
-            let old = fields.get(key).cloned().unwrap_or_default();
-            fields.insert(key.clone(), merged(&old, value));
-        }
-    }
-    Value::Object(fields)
-}
 
 /// Empty lists and objects are not written, which means the same.
 fn without_empty(value: &Value) -> Value {
@@ -76,18 +30,11 @@ fn without_empty(value: &Value) -> Value {
     }
 }
 
-fn object(table: &Table, case: &Case) -> Value {
-    match &case.merge {
-        Value::Null => table.base.clone(),
-        patch => merged(&table.base, patch),
-    }
-}
-
 #[test]
 fn what_an_api_server_accepts_and_refuses_is_accepted_and_refused_here() {
-    for table in tables() {
-        for case in table.cases.iter().filter(|case| case.then.is_none()) {
-            let text = object(&table, case).to_string();
+    for (_, all) in cases::all() {
+        for case in all.iter().filter(|case| case.then.is_none()) {
+            let text = case.object.to_string();
             let read = manifest::parse(&text, "case.yaml");
             assert_eq!(
                 read.is_err(),
@@ -135,9 +82,9 @@ fn messages(schema: &Value, found: &mut Vec<String>) {
 
 #[test]
 fn every_rule_of_the_schemas_has_a_case_that_breaks_it() {
-    let refusals: Vec<String> = tables()
+    let refusals: Vec<String> = cases::all()
         .into_iter()
-        .flat_map(|table| table.cases)
+        .flat_map(|(_, cases)| cases)
         .filter_map(|case| case.refused)
         .collect();
     let mut rules = Vec::new();

@@ -64,7 +64,7 @@ fn each_fault_of_a_manifest_is_one_sentence_with_the_thing_the_value_and_what_is
         (
             "spec:\n  rendezvous",
             "spec:\n  originSelection: {weights: {latency: 50, loss: 30, load: 30}}\n  rendezvous",
-            "StreamTopology orchard: spec.originSelection.weights is refused: latency, loss and load must sum to 100",
+            "StreamTopology orchard: spec.originSelection.weights is latency 50, load 30, loss 30, in sum 110: latency, loss and load must sum to 100",
         ),
         (
             "- name: fig",

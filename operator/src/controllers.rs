@@ -17,6 +17,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use banyan_api::validate::Refusal;
 use banyan_api::{ContentServer, StreamTopology};
 use futures::{FutureExt, Stream, StreamExt, stream};
 use kube::core::DeserializeGuard;
@@ -78,6 +79,43 @@ impl Error {
             Self::Blind(_) => banyan_api::reasons::FORBIDDEN,
             Self::Build(error) => error.reason(),
             Self::Apply(error) => error.reason(),
+        }
+    }
+}
+
+/// What became of the steps before the status.
+#[derive(Default)]
+struct Done {
+    refusals: Vec<Refusal>,
+    failures: Vec<Failure>,
+    updates: Vec<String>,
+    /// To be tried again.
+    error: Option<Error>,
+}
+
+impl Done {
+    fn failed(mut self, error: Error) -> Self {
+        self.failures.push(Failure {
+            reason: error.reason(),
+            message: error.to_string(),
+        });
+        self.error = Some(error);
+        self
+    }
+}
+
+/// The object to work on: none where it cannot be read, which is told, or is on its way out, which owner references
+/// clear up.
+async fn present<'a, K: Resource<DynamicType = ()>>(
+    object: &'a DeserializeGuard<K>,
+    context: &Context,
+) -> Result<Option<&'a K>, Error> {
+    match &object.0 {
+        Ok(object) if object.meta().deletion_timestamp.is_some() => Ok(None),
+        Ok(object) => Ok(Some(object)),
+        Err(invalid) => {
+            unreadable::tell::<K>(invalid, context).await?;
+            Ok(None)
         }
     }
 }

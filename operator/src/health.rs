@@ -1,7 +1,7 @@
 //! Health, readiness and metrics on a port of their own, up before everything else.
 //!
 //! Health is this process alone: it must not be restarted because the API server is away. Readiness is what the process
-//! knows: it has read the cluster, and its release has this scope. A standby is ready.
+//! knows: it has read the cluster, hears its API server, and its release has this scope. A standby is ready.
 
 use std::net::SocketAddr;
 
@@ -26,6 +26,8 @@ pub struct Health {
     pub caches: watch::Receiver<Option<Caches>>,
     /// Where the process stands in the election.
     pub place: watch::Receiver<Place>,
+    /// Why the API server cannot be heard.
+    pub trouble: watch::Receiver<Option<String>>,
     /// Counters.
     pub metrics: Metrics,
     /// The process is told to leave.
@@ -37,6 +39,9 @@ impl Health {
     pub fn unready(&self) -> Option<String> {
         if self.leaving.is_cancelled() {
             return Some("leaving".to_owned());
+        }
+        if let Some(trouble) = &*self.trouble.borrow() {
+            return Some(trouble.clone());
         }
         match &*self.place.borrow() {
             Place::Unknown => return Some("the Lease was not read yet".to_owned()),

@@ -216,18 +216,11 @@ impl Members {
         let config = watcher::Config::default().labels(&ours);
         let mut events = std::pin::pin!(watcher(api, config).default_backoff());
         let mut listed = Vec::new();
-        let mut failing = false;
         while let Some(event) = events.next().await {
             match event {
-                Ok(event) => {
-                    failing = false;
-                    self.see(event, &mut listed);
-                }
-                Err(error) if !failing => {
-                    failing = true;
-                    tracing::warn!(%error, "pods cannot be watched; trying again");
-                }
-                Err(_) => {}
+                Ok(event) => self.see(event, &mut listed),
+                // The controllers watch the same pods, and complain for both.
+                Err(error) => tracing::debug!(%error, "pods cannot be watched; trying again"),
             }
         }
     }

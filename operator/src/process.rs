@@ -137,6 +137,7 @@ async fn run(
         Health {
             caches: caches_known,
             place: place.clone(),
+            trouble: driver.trouble(),
             metrics: metrics.clone(),
             leaving: leaving.clone(),
         },
@@ -276,14 +277,16 @@ fn follow_election(
     }
 }
 
+/// What logs each broken connection, failed request or retry; who asked says it better, and once.
+const REPEATING: [&str; 2] = ["kube_client::client", "kube_runtime::watcher"];
+
 fn log() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    // It logs each failed request once more; who asked says it better, and once.
-    let filter = match "kube_client::client::builder=off".parse() {
-        Ok(directive) => filter.add_directive(directive),
-        Err(_) => filter,
-    };
+    let filter = REPEATING
+        .iter()
+        .filter_map(|target| format!("{target}=off").parse().ok())
+        .fold(filter, tracing_subscriber::EnvFilter::add_directive);
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -1,10 +1,11 @@
 //! A Kubernetes cluster for a test binary: the one that `scripts/cluster.sh` makes, started once and ended with this
 //! process however it ends, or, with `BANYAN_CLUSTER=existing`, the one that `KUBECONFIG` speaks of.
 //!
-//! Commands run in the cluster's own network with a bound on their time. Nothing here knows what Banyan is.
+//! Commands run in the cluster's own network with a bound on their time. Of Banyan it knows its definitions alone.
 
 mod command;
 mod cut;
+mod daemon;
 mod objects;
 mod viewer;
 mod writes;
@@ -19,7 +20,8 @@ use serde::Deserialize;
 
 pub use command::Output;
 pub use cut::Cut;
-pub use objects::condition;
+pub use daemon::{Daemon, Helper};
+pub use objects::{SERVERS, TOPOLOGIES, condition};
 pub use viewer::Viewer;
 pub use writes::Write;
 
@@ -44,6 +46,8 @@ pub enum Kind {
 struct Made {
     run: PathBuf,
     enter: PathBuf,
+    /// First process of the cluster's namespaces.
+    pid: u32,
 }
 
 /// A running cluster.

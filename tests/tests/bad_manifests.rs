@@ -49,7 +49,7 @@ fn a_broken_manifest_is_answered_with_one_sentence() {
             "weights that sum to 90",
             "edge: { replicas: 1 }",
             weights.into(),
-            vec!["weights", "100"],
+            vec!["weights", "90", "100"],
         ),
         (
             "reserved name",

@@ -1,7 +1,7 @@
 //! CEL rules of the schema, evaluated here as an API server would.
 
 use kube::core::cel::{CompiledSchema, ErrorKind, Validator};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::structure::{self, Finding};
 
@@ -24,6 +24,11 @@ pub(super) fn check(schema: &CompiledSchema, value: &Value, sound: bool) -> Vec<
                 Some(found) if is_scalar(found) => {
                     format!("is {}: {}", structure::shown(found), error.message)
                 }
+                Some(Value::Object(fields))
+                    if !fields.is_empty() && fields.values().all(Value::is_i64) =>
+                {
+                    format!("is {}: {}", amounts(fields, &error.message), error.message)
+                }
                 _ => format!("is refused: {}", error.message),
             };
             Finding { path, message }
@@ -32,6 +37,27 @@ pub(super) fn check(schema: &CompiledSchema, value: &Value, sound: bool) -> Vec<
 }
 
 const NAME_PATH: &str = "metadata.name";
+
+/// Numbers as a sentence shows them, with their sum where a rule is about it.
+fn amounts(fields: &Map<String, Value>, rule: &str) -> String {
+    let shown: Vec<String> = fields
+        .iter()
+        .map(|(name, value)| format!("{name} {value}"))
+        .collect();
+    let shown = shown.join(", ");
+    if !rule.contains(SUM) {
+        return shown;
+    }
+    let sum: i128 = fields
+        .values()
+        .filter_map(Value::as_i64)
+        .map(i128::from)
+        .sum();
+    format!("{shown}, in sum {sum}")
+}
+
+/// In the message of a rule about a sum.
+const SUM: &str = "must sum to";
 
 fn is_scalar(value: &Value) -> bool {
     !matches!(value, Value::Object(_) | Value::Array(_))

@@ -4,6 +4,7 @@
 //! that server-side apply merges by key may hold more; all other lists must be equal. Empty values are as good as
 //! absent ones. Quantities are equal when their values are.
 
+use banyan_api::quantity::billionths;
 use serde_json::Value;
 
 /// Lists in the children's kinds that several managers may share, by field name.
@@ -46,7 +47,7 @@ fn holds_at(field: &str, live: &Value, wanted: &Value) -> bool {
         }
         (Value::String(live), Value::String(wanted)) => {
             live == wanted
-                || matches!((quantity(live), quantity(wanted)), (Some(a), Some(b)) if a == b)
+                || matches!((billionths(live), billionths(wanted)), (Some(a), Some(b)) if a == b)
         }
         (live, wanted) => live == wanted || (empty(live) && empty(wanted)),
     }
@@ -61,38 +62,6 @@ fn empty(value: &Value) -> bool {
         Value::Array(items) => items.is_empty(),
         Value::Object(fields) => fields.values().all(empty),
     }
-}
-
-/// A quantity in thousandths.
-fn quantity(text: &str) -> Option<i128> {
-    let split = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    quantity_of(&text[..split], &text[split..])
-}
-
-fn quantity_of(number: &str, unit: &str) -> Option<i128> {
-    let thousandths: i128 = match unit {
-        "m" => 1,
-        "" => 1_000,
-        "k" => 1_000_000,
-        "M" => 1_000_000_000,
-        "G" => 1_000_000_000_000,
-        "T" => 1_000_000_000_000_000,
-        "Ki" => 1_000 << 10,
-        "Mi" => 1_000 << 20,
-        "Gi" => 1_000 << 30,
-        "Ti" => 1_000 << 40,
-        _ => return None,
-    };
-    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
-    let canonical = whole == "0" || !whole.starts_with('0');
-    if part.len() > 9 || whole.is_empty() || whole.len() > 15 || !canonical {
-        return None;
-    }
-    let scale = 10_i128.pow(u32::try_from(part.len()).ok()?);
-    let digits: i128 = format!("{whole}{part}").parse().ok()?;
-    Some(digits * thousandths * 1_000 / scale)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The secret that members of a topology show each other: made once, never read, never changed.
 //!
 //! The operator may only create secrets, so it learns from the answer whether there is one. It asks once while it
-//! leads, and again while a tier misses pods: they cannot start without it.
+//! leads, and again while a tier misses pods: they cannot start without it. Whose it is cannot be asked: one that was
+//! there before the topology had any child is somebody else's, and nothing is started with it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use banyan_api::StreamTopology;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Api, PostParams};
 use rand::RngCore;
 
@@ -86,7 +87,19 @@ pub async fn ensure(
         Ok(_) => {
             tracing::info!(namespace = owner.namespace, name, "made the run secret");
         }
-        Err(kube::Error::Api(status)) if status.code == 409 => {}
+        Err(kube::Error::Api(status)) if status.code == 409 => {
+            let begun = context
+                .caches
+                .controlled::<ConfigMap>(&owner.namespace, &owner.uid);
+            if begun.is_empty() && deployments.is_empty() {
+                return Err(Error::NameConflict {
+                    kind: "Secret".to_owned(),
+                    name,
+                    holder: "somebody else, since it is older than this topology's other objects"
+                        .to_owned(),
+                });
+            }
+        }
         Err(error) => return Err(Error::of("create", "Secret", &name, &error)),
     }
     context.asked.note(&owner.uid);

@@ -25,7 +25,7 @@ pub async fn mark(
     namespace: &str,
     (topology, tier): (&str, &str),
     replicas: usize,
-    viewers: &BTreeMap<String, u64>,
+    viewers: &BTreeMap<u32, u64>,
 ) -> Result<(), Error> {
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let selector = format!("{}={topology},{}={tier}", labels::TOPOLOGY, labels::TIER);
@@ -74,7 +74,7 @@ pub async fn mark(
 }
 
 /// Names of the pods that go.
-fn victims(pods: &[Pod], replicas: usize, viewers: &BTreeMap<String, u64>) -> Vec<String> {
+fn victims(pods: &[Pod], replicas: usize, viewers: &BTreeMap<u32, u64>) -> Vec<String> {
     let mut staying: Vec<&Pod> = pods
         .iter()
         .filter(|pod| pod.metadata.deletion_timestamp.is_none())
@@ -82,11 +82,9 @@ fn victims(pods: &[Pod], replicas: usize, viewers: &BTreeMap<String, u64>) -> Ve
     let excess = staying.len().saturating_sub(replicas);
     staying.sort_by_key(|pod| {
         let slot = pod.annotations().get(annotations::SLOT);
-        let number = slot
-            .and_then(|slot| banyan_api::names::parse_slot(slot))
-            .map(|(_, number)| number);
-        let watched = slot
-            .and_then(|slot| viewers.get(slot))
+        let number: Option<u32> = slot.and_then(|slot| slot.parse().ok());
+        let watched = number
+            .and_then(|number| viewers.get(&number))
             .copied()
             .unwrap_or(0);
         (
@@ -121,7 +119,7 @@ mod tests {
     fn pod(slot: u32, ready: bool) -> Pod {
         let status = if ready { "True" } else { "False" };
         serde_json::from_value(json!({
-            "metadata": {"name": format!("pod-{slot}"), "annotations": {annotations::SLOT: format!("edge-{slot}")}},
+            "metadata": {"name": format!("pod-{slot}"), "annotations": {annotations::SLOT: slot.to_string()}},
             "status": {"conditions": [{"type": "Ready", "status": status}]},
         }))
         .unwrap()
@@ -130,7 +128,7 @@ mod tests {
     #[test]
     fn idle_edges_go_before_watched_ones_and_broken_ones_before_all() {
         let pods = [pod(0, true), pod(1, true), pod(2, true), pod(3, false)];
-        let viewers = BTreeMap::from([("edge-2".to_owned(), 9), ("edge-0".to_owned(), 1)]);
+        let viewers = BTreeMap::from([(2, 9), (0, 1)]);
         assert!(victims(&pods, 4, &viewers).is_empty());
         assert_eq!(victims(&pods, 2, &viewers), ["pod-3", "pod-1"]);
         assert_eq!(victims(&pods, 1, &viewers), ["pod-3", "pod-1", "pod-0"]);

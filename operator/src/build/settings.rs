@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use banyan_api::pod::{PodSettings, Resources, Toleration, TopologySpread, WhenUnsatisfiable};
+use banyan_api::quantity::billionths;
 use k8s_openapi::api::core::v1::{
     self as core, Container, LocalObjectReference, PodSpec, ResourceRequirements,
     TopologySpreadConstraint,
@@ -141,34 +142,7 @@ pub(super) fn memory_limit(container: &Container) -> Option<u64> {
 
 /// Bytes of a quantity as Kubernetes writes it; fractions of a byte are dropped.
 fn bytes(text: &str) -> Option<u64> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let thousandths: u64 = match unit {
-        "m" => 1,
-        "" => 1_000,
-        "k" => 1_000_000,
-        "M" => 1_000_000_000,
-        "G" => 1_000_000_000_000,
-        "T" => 1_000_000_000_000_000,
-        "Ki" => 1_000 << 10,
-        "Mi" => 1_000 << 20,
-        "Gi" => 1_000 << 30,
-        "Ti" => 1_000 << 40,
-        _ => return None,
-    };
-    let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
-    let digits = decimals.len();
-    let decimals: u64 = if digits == 0 {
-        0
-    } else {
-        decimals.parse().ok()?
-    };
-    let whole: u64 = whole.parse().ok()?;
-    let fraction =
-        decimals.checked_mul(thousandths)? / 10_u64.checked_pow(u32::try_from(digits).ok()?)?;
-    Some(whole.checked_mul(thousandths)?.checked_add(fraction)? / 1_000)
+    u64::try_from(billionths(text)? / 1_000_000_000).ok()
 }
 
 const DEFAULT_SPREAD: [&str; 2] = ["topology.kubernetes.io/zone", "kubernetes.io/hostname"];
@@ -232,7 +206,7 @@ mod tests {
             ("128974848000m", Some(128_974_848)),
             ("2G", Some(2_000_000_000)),
             ("7", Some(7)),
-            ("1Pi", None),
+            ("1Pi", Some(1 << 50)),
             ("", None),
         ] {
             assert_eq!(bytes(text), expected, "{text}");

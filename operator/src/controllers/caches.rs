@@ -133,15 +133,15 @@ impl Caches {
 
     /// Children of this kind that `uid` controls.
     pub fn controlled<K: Child>(&self, namespace: &str, uid: &str) -> Vec<Arc<K>> {
-        K::store(self).find_all(|child| {
-            controller(child.meta()) == Some(uid)
-                && child.meta().namespace.as_deref() == Some(namespace)
+        K::store(self).state_filter(|child| {
+            child.meta().namespace.as_deref() == Some(namespace)
+                && controller(child.meta()) == Some(uid)
         })
     }
 
     /// Pods in a namespace that carry these labels.
     pub fn pods(&self, namespace: &str, labels: &[(&str, &str)]) -> Vec<Arc<Pod>> {
-        self.pods.find_all(|pod| {
+        self.pods.state_filter(|pod| {
             let has = |(key, value): &(&str, &str)| {
                 pod.labels().get(*key).is_some_and(|found| found == value)
             };
@@ -161,7 +161,7 @@ impl Caches {
     pub fn feeding(&self, namespace: &str, topology: &str) -> Vec<ContentServer> {
         let mut servers: Vec<ContentServer> = self
             .servers
-            .find_all(|server| {
+            .state_filter(|server| {
                 server.meta().namespace.as_deref() == Some(namespace)
                     && server.0.as_ref().is_ok_and(|server| {
                         server.spec.topology == topology
@@ -173,22 +173,6 @@ impl Caches {
             .collect();
         servers.sort_by_key(|server| server.name_any());
         servers
-    }
-}
-
-trait FindAll<K> {
-    fn find_all(&self, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>>;
-}
-
-impl<K> FindAll<K> for Store<K>
-where
-    K: Resource + Clone + 'static,
-    K::DynamicType: Eq + Hash + Clone,
-{
-    fn find_all(&self, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
-        let mut all = self.state();
-        all.retain(|object| wanted(object));
-        all
     }
 }
 
@@ -211,6 +195,9 @@ where
     store.wait_until_ready().now_or_never().is_some()
 }
 
+/// How every trouble begins that is about the way to the API server, in whatever words the network has for it.
+pub(super) const AWAY: &str = "the API server cannot be heard";
+
 /// What each watch complains about.
 #[derive(Clone, Debug, Default)]
 pub struct Troubles(Arc<Mutex<BTreeMap<String, String>>>);
@@ -220,7 +207,10 @@ impl Troubles {
     /// one trouble, not one of each kind.
     pub fn set(&self, kind: &str, trouble: String) -> bool {
         let mut troubles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = troubles.values().any(|other| *other == trouble);
+        let same = |other: &String| {
+            *other == trouble || (other.starts_with(AWAY) && trouble.starts_with(AWAY))
+        };
+        let known = troubles.values().any(same);
         troubles.insert(kind.to_owned(), trouble);
         !known
     }

@@ -8,15 +8,13 @@ mod validate;
 use std::sync::Arc;
 
 use banyan_api::ContentServer;
-use banyan_api::validate::Refusal;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 
 use self::dereference::Found;
 use self::update_status::Outcome;
-use super::{Error, counted, failure, key, retry, unreadable};
+use super::{Done, Error, counted, failure, key, present, retry};
 use crate::build;
-use crate::conditions::Failure;
 use crate::context::{Context, RESYNC};
 
 const CONTROLLER: &str = "server";
@@ -44,17 +42,9 @@ async fn steps(
     object: &DeserializeGuard<ContentServer>,
     context: &Context,
 ) -> Result<Action, Error> {
-    let object = match &object.0 {
-        Ok(object) => object,
-        Err(invalid) => {
-            unreadable::tell::<ContentServer>(invalid, context).await?;
-            return Ok(Action::await_change());
-        }
-    };
-    if object.metadata.deletion_timestamp.is_some() {
-        // Owner references clear up.
+    let Some(object) = present(object, context).await? else {
         return Ok(Action::await_change());
-    }
+    };
     let done = carry_out(object, context).await;
     let server = key(object);
     if context.updates.set(&server, done.updates) {
@@ -78,27 +68,6 @@ async fn steps(
             let soonest = revisit.into_iter().chain(again).min();
             Ok(Action::requeue(soonest.map_or(RESYNC, |at| at.min(RESYNC))))
         }
-    }
-}
-
-/// What became of the steps before the status.
-#[derive(Default)]
-struct Done {
-    refusals: Vec<Refusal>,
-    failures: Vec<Failure>,
-    updates: Vec<String>,
-    /// To be tried again.
-    error: Option<Error>,
-}
-
-impl Done {
-    fn failed(mut self, error: Error) -> Self {
-        self.failures.push(Failure {
-            reason: error.reason(),
-            message: error.to_string(),
-        });
-        self.error = Some(error);
-        self
     }
 }
 
@@ -142,9 +111,8 @@ async fn carry_out(object: &ContentServer, context: &Context) -> Done {
     if valid.topology.spec.paused {
         return done;
     }
-    if let Err(error) = apply::apply(&found, &children, context).await {
-        done.failures.push(failure(&error));
-        done.error = Some(error.into());
-    }
+    let errors = apply::apply(&found, &children, context).await;
+    done.failures.extend(errors.iter().map(failure));
+    done.error = errors.into_iter().next().map(Error::Apply);
     done
 }

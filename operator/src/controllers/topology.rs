@@ -9,15 +9,13 @@ mod validate;
 use std::sync::Arc;
 
 use banyan_api::StreamTopology;
-use banyan_api::validate::Refusal;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 
 use self::dereference::Found;
 use self::update_status::Outcome;
-use super::{Error, counted, failure, key, retry, unreadable};
+use super::{Done, Error, counted, failure, key, present, retry};
 use crate::build;
-use crate::conditions::Failure;
 use crate::context::{Context, RESYNC};
 
 const CONTROLLER: &str = "topology";
@@ -51,17 +49,9 @@ async fn steps(
     object: &DeserializeGuard<StreamTopology>,
     context: &Context,
 ) -> Result<Action, Error> {
-    let object = match &object.0 {
-        Ok(object) => object,
-        Err(invalid) => {
-            unreadable::tell::<StreamTopology>(invalid, context).await?;
-            return Ok(Action::await_change());
-        }
-    };
-    if object.metadata.deletion_timestamp.is_some() {
-        // Owner references clear up.
+    let Some(object) = present(object, context).await? else {
         return Ok(Action::await_change());
-    }
+    };
     let done = carry_out(object, context).await;
     if let Some(Error::Unread(_)) = done.error {
         // Too early to say anything.
@@ -78,27 +68,6 @@ async fn steps(
     match done.error {
         Some(error) => Err(error),
         None => Ok(Action::requeue(revisit.map_or(RESYNC, |at| at.min(RESYNC)))),
-    }
-}
-
-/// What became of the steps before the status.
-#[derive(Default)]
-struct Done {
-    refusals: Vec<Refusal>,
-    failures: Vec<Failure>,
-    updates: Vec<String>,
-    /// To be tried again.
-    error: Option<Error>,
-}
-
-impl Done {
-    fn failed(mut self, error: Error) -> Self {
-        self.failures.push(Failure {
-            reason: error.reason(),
-            message: error.to_string(),
-        });
-        self.error = Some(error);
-        self
     }
 }
 

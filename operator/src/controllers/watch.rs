@@ -18,7 +18,7 @@ use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
-use super::caches::{Child, Troubles};
+use super::caches::{AWAY, Child, Troubles};
 use crate::metrics::Metrics;
 
 /// An object of either kind: namespace and name.
@@ -203,7 +203,11 @@ impl Watches {
         self.metrics.watch_error(kind);
         let (trouble, passing) = match error {
             watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
-                (crate::apply::error::sentence(error), false)
+                let sentence = crate::apply::error::sentence(error);
+                match error {
+                    kube::Error::Api(_) => (sentence, false),
+                    _ => (format!("{AWAY}: {sentence}"), false),
+                }
             }
             watcher::Error::WatchError(status) => (status.message.clone(), status.code == 410),
             watcher::Error::WatchFailed(error) => (crate::apply::error::sentence(error), true),

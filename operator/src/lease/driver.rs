@@ -25,8 +25,8 @@ pub struct Driver {
     fence: Fence,
     place: watch::Sender<Place>,
     wider: Option<Wider>,
-    /// What was logged last, so that an outage is one line.
-    trouble: Option<String>,
+    /// Why the API server was not heard at the last request, which is logged once.
+    trouble: watch::Sender<Option<String>>,
 }
 
 impl Driver {
@@ -49,9 +49,14 @@ impl Driver {
             fence: fence.clone(),
             place,
             wider: None,
-            trouble: None,
+            trouble: watch::Sender::new(None),
         };
         (driver, fence, receiver)
+    }
+
+    /// Why the API server cannot be heard now; requests are made every few seconds, by standbys too.
+    pub fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.trouble.subscribe()
     }
 
     /// Also gives way to another release that holds the Lease of `namespace`, where those of a wider scope meet.
@@ -158,24 +163,23 @@ impl Driver {
     }
 
     fn note(&mut self, trouble: Option<String>) {
-        if self.trouble == trouble {
-            return;
-        }
-        match &trouble {
-            Some(trouble) => {
+        match (&*self.trouble.borrow(), &trouble) {
+            // Other words for the same outage are not news.
+            (None, None) | (Some(_), Some(_)) => {}
+            (None, Some(trouble)) => {
                 tracing::warn!(
                     lease = NAME,
                     namespace = self.namespace,
                     "election: {trouble}"
                 );
             }
-            None => tracing::info!(
+            (Some(_), None) => tracing::info!(
                 lease = NAME,
                 namespace = self.namespace,
                 "election: answers again"
             ),
         }
-        self.trouble = trouble;
+        self.trouble.send_replace(trouble);
     }
 }
 

@@ -16,7 +16,31 @@ pub fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a str> {
         .as_str()
 }
 
+/// Name of the definition of StreamTopologies.
+pub const TOPOLOGIES: &str = "streamtopologies.banyan.media";
+/// Name of the definition of ContentServers.
+pub const SERVERS: &str = "contentservers.banyan.media";
+
 impl Cluster {
+    /// Makes both kinds known.
+    #[track_caller]
+    pub fn define(&self) {
+        let folder = crate::workspace().join("crds").display().to_string();
+        self.kubectl(&["apply", "--server-side", "-f", &folder])
+            .ok();
+        self.wait_defined();
+    }
+
+    /// Waits until both kinds are served.
+    #[track_caller]
+    pub fn wait_defined(&self) {
+        for name in [TOPOLOGIES, SERVERS] {
+            let object = format!("crd/{name}");
+            let bound = Duration::from_secs(10);
+            self.wait_condition("default", &object, "Established", "True", bound);
+        }
+    }
+
     /// Makes a namespace under restricted pod security, as users are told to.
     #[track_caller]
     pub fn namespace(&self, name: &str) {

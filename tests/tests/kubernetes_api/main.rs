@@ -7,13 +7,10 @@ mod releases;
 mod table;
 
 use std::sync::OnceLock;
-use std::time::Duration;
 
+use banyan_tests::cluster::{SERVERS, TOPOLOGIES};
 use banyan_tests::{Cluster, Stopwatch, cluster, workspace};
 use serde_json::{Value, json};
-
-const TOPOLOGIES: &str = "streamtopologies.banyan.media";
-const SERVERS: &str = "contentservers.banyan.media";
 
 #[test]
 fn the_definitions_are_established_at_once() {
@@ -137,28 +134,8 @@ fn kubectl_shows_columns_scales_edges_and_selects_by_topology() {
 fn with_definitions(test: &'static str) -> Option<&'static Cluster> {
     static DONE: OnceLock<()> = OnceLock::new();
     let cluster = cluster::api(test)?;
-    DONE.get_or_init(|| {
-        let folder = workspace().join("crds").display().to_string();
-        cluster
-            .kubectl(&["apply", "--server-side", "-f", &folder])
-            .ok();
-        wait_established(cluster);
-    });
+    DONE.get_or_init(|| cluster.define());
     Some(cluster)
-}
-
-#[track_caller]
-fn wait_established(cluster: &Cluster) {
-    for name in [TOPOLOGIES, SERVERS] {
-        let object = format!("crd/{name}");
-        cluster.wait_condition(
-            "default",
-            &object,
-            "Established",
-            "True",
-            Duration::from_secs(10),
-        );
-    }
 }
 
 #[track_caller]

@@ -49,7 +49,7 @@ fn define(cluster: &Cluster, folder: &std::path::Path) {
     cluster
         .kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &path])
         .ok();
-    super::wait_established(cluster);
+    cluster.wait_defined();
     assert!(cluster.get(&["crd", TOPOLOGIES]).is_some());
 }
 

@@ -129,7 +129,7 @@ fn selection_and_packaging_are_told_with_their_bounds() {
     let rows = [
         (
             "originSelection: {weights: {latency: 50, loss: 30, load: 30}}",
-            "spec.originSelection.weights is refused: latency, loss and load must sum to 100",
+            "spec.originSelection.weights is latency 50, load 30, loss 30, in sum 110: latency, loss and load must sum to 100",
         ),
         (
             "originSelection: {weights: {latency: 100, loss: 0}}",

@@ -31,8 +31,13 @@ pub(super) async fn apply(
         updates: _,
     } = children;
     let (applier, owner) = (&context.applier, &found.owner);
+    let secret = run_secret::ensure(found.object, owner, context).await;
+    if let Err(taken @ Error::NameConflict { .. }) = secret {
+        // Members would show each other what a stranger knows; and what exists would make it look like ours.
+        return vec![taken];
+    }
     let mut results = vec![
-        run_secret::ensure(found.object, owner, context).await,
+        secret,
         applier.apply_all(owner, std::slice::from_ref(config)).await,
         applier.apply_all(owner, accounts).await,
         applier.apply_all(owner, services).await,
@@ -120,13 +125,16 @@ async fn tier(
 }
 
 /// Viewers of each edge, by slot.
-fn viewers(found: &Found<'_>, context: &Context) -> BTreeMap<String, u64> {
+fn viewers(found: &Found<'_>, context: &Context) -> BTreeMap<u32, u64> {
     let observed = context
         .members
         .observed(&found.owner.namespace, &found.name);
     let edges = observed.edges.into_iter();
     edges
-        .map(|edge| (edge.name, u64::from(edge.sessions)))
+        .filter_map(|edge| {
+            let (_, slot) = banyan_api::names::parse_slot(&edge.name)?;
+            Some((slot, u64::from(edge.sessions)))
+        })
         .collect()
 }
 
