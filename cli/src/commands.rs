@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
-use crate::{chaos, control, drain, origins, plan, play, testbed, up};
+use crate::{chaos, control, core, drain, origins, plan, play, testbed, up};
 
 /// Live and looped video from content servers to every viewer over a self-repairing tree.
 #[derive(Debug, Parser)]
@@ -25,6 +25,7 @@ enum Command {
     Chaos(chaos::Args),
     Drain(drain::Args),
     Origins(origins::Args),
+    Core(core::Args),
     Testbed(testbed::Args),
     /// Print the custom resource definitions as YAML.
     #[command(after_help = "Example:\n  banyan crds | kubectl apply --server-side -f -")]
@@ -45,6 +46,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Chaos(args) => chaos::run(args).await,
         Command::Drain(args) => drain::run(args).await,
         Command::Origins(args) => origins::run(args).await,
+        Command::Core(args) => core::run(&args),
         Command::Testbed(args) => testbed::run(args).await,
         Command::Crds { out } => crds(out.as_deref()),
         Command::Control(args) => control::run(args).await,

@@ -7,6 +7,7 @@
 pub mod chaos;
 pub mod commands;
 pub mod control;
+pub mod core;
 pub mod drain;
 pub mod exit;
 pub mod origins;

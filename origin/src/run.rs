@@ -106,7 +106,8 @@ fn options(serve: Serve) -> Result<Options, StartError> {
         cache: serve.cache,
         record: serve.record,
         secret,
-        program: None,
+        // Where a start script stands before the program, what it starts anew is that script.
+        program: std::env::var_os("BANYAN_ORIGIN_PROGRAM").map(Into::into),
         workers: None,
         start_at: None,
     })

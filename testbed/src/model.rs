@@ -7,6 +7,7 @@ mod addresses;
 mod build;
 mod lock;
 mod problem;
+mod ranked;
 mod routes;
 mod segments;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use self::addresses::{GRPC, HTTP, Listen};
 pub use self::build::build;
 pub use self::lock::Lock;
 pub use self::problem::Problem;
+pub use self::ranked::ranked;
 
 /// A whole network, ready to be built.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# control (Host, member control): start/control.sh routes | run | view | capture | check WORD | stop WORD
+set -euo pipefail
+here=$(cd "$(dirname "$0")/.." && pwd)
+node=control
+. "$here/lib.sh"
+
+routes() {
+  ip route replace 10.0.0.0/24 via 10.0.4.11 dev eth0
+  ip -6 route replace fd42:6e79:616e::/64 via fd42:6e79:616e:4::b dev eth0
+  ip route replace 10.0.1.0/24 via 10.0.4.11 dev eth0
+  ip -6 route replace fd42:6e79:616e:1::/64 via fd42:6e79:616e:4::b dev eth0
+  ip route replace 10.0.2.0/24 via 10.0.4.11 dev eth0
+  ip -6 route replace fd42:6e79:616e:2::/64 via fd42:6e79:616e:4::b dev eth0
+  ip route replace 10.0.3.0/24 via 10.0.4.11 dev eth0
+  ip -6 route replace fd42:6e79:616e:3::/64 via fd42:6e79:616e:4::b dev eth0
+  ip route replace 10.0.5.0/24 via 10.0.4.11 dev eth0
+  ip -6 route replace fd42:6e79:616e:5::/64 via fd42:6e79:616e:4::b dev eth0
+  ip route replace 10.0.6.0/24 via 10.0.4.11 dev eth0
+  ip -6 route replace fd42:6e79:616e:6::/64 via fd42:6e79:616e:4::b dev eth0
+  ip route replace 10.0.7.0/24 via 10.0.4.11 dev eth0
+  ip -6 route replace fd42:6e79:616e:7::/64 via fd42:6e79:616e:4::b dev eth0
+  ip route replace 10.0.8.0/24 via 10.0.4.11 dev eth0
+  ip -6 route replace fd42:6e79:616e:8::/64 via fd42:6e79:616e:4::b dev eth0
+  :
+}
+
+run() {
+  mkdir -p "$state/record" "$state/cache/"control
+  start_program banyan \
+    control --layout "$here"/configs/control.json --grpc 10.0.4.10:7400 --http 10.0.4.10:8080
+}
+
+view() {
+  echo "nobody watches on $node" >&2
+  exit 64
+}
+
+listens() {
+  listening 10.0.4.10 8080
+}
+
+main "$@"

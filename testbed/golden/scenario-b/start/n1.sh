@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# n1 (Host, member hop-0): start/n1.sh routes | run | view | capture | check WORD | stop WORD
+set -euo pipefail
+here=$(cd "$(dirname "$0")/.." && pwd)
+node=n1
+. "$here/lib.sh"
+
+routes() {
+  ip route replace 10.0.1.0/24 via 10.0.0.10 dev eth0
+  ip -6 route replace fd42:6e79:616e:1::/64 via fd42:6e79:616e::a dev eth0
+  ip route replace 10.0.2.0/24 via 10.0.5.11 dev eth1
+  ip -6 route replace fd42:6e79:616e:2::/64 via fd42:6e79:616e:5::b dev eth1
+  ip route replace 10.0.3.0/24 via 10.0.5.11 dev eth1
+  ip -6 route replace fd42:6e79:616e:3::/64 via fd42:6e79:616e:5::b dev eth1
+  ip route replace 10.0.4.0/24 via 10.0.5.11 dev eth1
+  ip -6 route replace fd42:6e79:616e:4::/64 via fd42:6e79:616e:5::b dev eth1
+  ip route replace 10.0.6.0/24 via 10.0.5.11 dev eth1
+  ip -6 route replace fd42:6e79:616e:6::/64 via fd42:6e79:616e:5::b dev eth1
+  ip route replace 10.0.7.0/24 via 10.0.5.11 dev eth1
+  ip -6 route replace fd42:6e79:616e:7::/64 via fd42:6e79:616e:5::b dev eth1
+  ip route replace 10.0.8.0/24 via 10.0.5.11 dev eth1
+  ip -6 route replace fd42:6e79:616e:8::/64 via fd42:6e79:616e:5::b dev eth1
+  :
+}
+
+run() {
+  wait_for root-0 10.0.4.11 8080
+  mkdir -p "$state/record" "$state/cache/"hop-0
+  start_program banyan-relay \
+    --member hop-0 --role relay --topology scenario-b --grpc 10.0.0.11:7400 --http 10.0.0.11:8080 --advertise http://10.0.0.11:7400 --config "$here"/configs/hop-0.json --control http://10.0.4.10:7400 --record "$state"/record
+}
+
+view() {
+  echo "nobody watches on $node" >&2
+  exit 64
+}
+
+listens() {
+  listening 10.0.0.11 8080
+}
+
+main "$@"
