@@ -43,6 +43,11 @@ enum Command {
         after_help = "Examples:\n  banyan testbed link lisbon--r1 --delay 80ms --loss 1%\n  banyan testbed link lisbon--r1 --down"
     )]
     Link(enter::Link),
+    /// Write what arrives at the ends of a link to a pcap file, from now on
+    #[command(
+        after_help = "Examples:\n  banyan testbed capture lisbon--r1 lisbon.pcap\n  banyan testbed capture lisbon--r1 --end"
+    )]
+    Capture(enter::Capture),
     /// Start, stop, kill, freeze or thaw a member of a running testbed
     #[command(
         after_help = "Examples:\n  banyan testbed member start s2\n  banyan testbed member kill hop-0"
@@ -72,6 +77,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Exec(args) => enter::exec(args),
         Command::Status(args) => enter::status(&args),
         Command::Link(args) => enter::link(&args),
+        Command::Capture(args) => enter::capture(&args),
         Command::Member(args) => enter::member(&args),
         Command::Down(args) => enter::down(&args).await,
         Command::Inside { folder } => inside::run(&folder).await,

@@ -79,6 +79,21 @@ pub(super) struct Link {
 }
 
 #[derive(Debug, clap::Args)]
+pub(super) struct Capture {
+    /// Name of the link, as `status` shows it
+    link: String,
+    /// Where the frames go, in pcap format
+    #[arg(value_name = "FILE", required_unless_present = "end")]
+    file: Option<PathBuf>,
+    /// End the capture
+    #[arg(long, conflicts_with = "file")]
+    end: bool,
+    /// Folder of the run [default: banyan/testbed in the user's cache]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
 pub(super) struct Member {
     /// What is done to it
     act: Act,
@@ -261,6 +276,19 @@ pub(super) fn link(args: &Link) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+pub(super) fn capture(args: &Capture) -> anyhow::Result<ExitCode> {
+    let folder = at(args.dir.as_deref())?;
+    folder::running(&folder)?;
+    // The link process is in another folder.
+    let file = args.file.as_ref().map(std::path::absolute).transpose()?;
+    let request = Request::Capture {
+        link: args.link.clone(),
+        file,
+    };
+    runner::ask(&folder, &request)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 pub(super) fn member(args: &Member) -> anyhow::Result<ExitCode> {
     let folder = at(args.dir.as_deref())?;
     folder::running(&folder)?;
@@ -298,3 +326,19 @@ pub(super) async fn down(args: &Down) -> anyhow::Result<ExitCode> {
 
 const PACE: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_is_a_share_in_percent() {
+        for (text, expected) in [("0%", 0), ("0.5%", 500), ("100%", 100_000)] {
+            assert_eq!(loss(text), Ok(expected));
+        }
+        for text in ["5", "-1%", "101%", "much%", "NaN%"] {
+            let refused = format!("{text:?} is no share; accepted: 0% to 100%, such as 0.5%");
+            assert_eq!(loss(text), Err(refused));
+        }
+    }
+}

@@ -154,3 +154,39 @@ pub(super) const RECORD: &str = "record";
 pub(super) const CAPTURES: &str = "captures";
 pub(super) const METRICS: &str = "metrics";
 pub(super) const VIEWERS: &str = "viewers";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_has_one_testbed_at_a_time_and_the_next_one_finds_it_empty() {
+        let work = tempfile::tempdir().unwrap();
+        let path = work.path().join("run");
+        let first = Folder::claim(&path).unwrap();
+        std::fs::write(path.join(LOGS).join("root-0.stderr"), "a line").unwrap();
+        let refused = Folder::claim(&path).unwrap_err().to_string();
+        assert!(refused.starts_with("a testbed is running in "), "{refused}");
+        drop(first);
+        assert!(
+            running(&path)
+                .unwrap_err()
+                .to_string()
+                .starts_with("no testbed is running in ")
+        );
+        let _again = Folder::claim(&path).unwrap();
+        assert_eq!(std::fs::read_dir(path.join(LOGS)).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_folder_with_anything_else_in_it_is_left_alone() {
+        let work = tempfile::tempdir().unwrap();
+        std::fs::write(work.path().join("thesis.tex"), "years").unwrap();
+        let refused = Folder::claim(work.path()).unwrap_err().to_string();
+        assert!(
+            refused.contains("is not empty and no folder of a testbed"),
+            "{refused}"
+        );
+        assert!(work.path().join("thesis.tex").is_file());
+    }
+}
