@@ -71,5 +71,5 @@ fi
 layer G-cluster-binaries tests/cluster/build.sh
 layer G-helm scripts/tool.sh helm4
 layer G-chart scripts/chart.sh
-layer L2-api-server test_here --test kubernetes_api
+layer L2-api-server test_here --test kubernetes_api --test kubernetes_scale
 layer L3-two-nodes test_here --test kubernetes_nodes
