@@ -119,13 +119,6 @@ fn view(plan: &Plan<'_>, planned: &Planned<'_>) -> String {
         return "  echo \"nobody watches on $node\" >&2\n  exit 64\n".to_owned();
     }
     let mut out = String::new();
-    if let Some(address) = planned
-        .edges
-        .first()
-        .and_then(|edge| address_of(plan, edge))
-    {
-        out += &format!("  wait_for {} {address} {HTTP}\n", planned.edges[0]);
-    }
     for stream in &planned.node.watches {
         let urls: Vec<String> = planned
             .edges
@@ -133,6 +126,13 @@ fn view(plan: &Plan<'_>, planned: &Planned<'_>) -> String {
             .filter_map(|edge| address_of(plan, edge))
             .map(|address| format!("http://{address}:{HTTP}/{stream}/index.m3u8"))
             .collect();
+        if let Some(address) = planned
+            .edges
+            .first()
+            .and_then(|edge| address_of(plan, edge))
+        {
+            out += &format!("  wait_for_stream {address} {HTTP} {stream}\n");
+        }
         out += &format!("  play {stream} {}\n", urls.join(" "));
     }
     out + "  wait\n"
@@ -205,6 +205,8 @@ const ENV: &str = r#"# Settings of topology @topology@, read by every script. A 
 : "${BANYAN_MEDIA:=$here/media}"
 # What a run leaves: logs, records, prepared assets, captures, and the secret that its members share.
 : "${BANYAN_STATE:=$here/run}"
+# Seconds that a start waits for who comes before it, and a viewer for its stream; 0 = not at all.
+: "${BANYAN_WAIT:=120}"
 # How much members say.
 : "${RUST_LOG:=info}"
 "#;
@@ -239,17 +241,27 @@ find_program() {
   command -v "$1" || { say "$1 is neither in BANYAN_BIN, in $here/bin nor on the path"; exit 1; }
 }
 
-listening() { [ -n "${1:-}" ] && (exec 3<> "/dev/tcp/$1/$2") 2>/dev/null; }
+listening() { [ -n "${1:-}" ] && timeout 2 bash -c "exec 3<> /dev/tcp/$1/$2" 2>/dev/null; }
+
+# Whether the edge at address $1, port $2, offers stream $3.
+offered() {
+  timeout 5 bash -c 'exec 3<> "/dev/tcp/$0/$1" && printf "GET /$2/index.m3u8 HTTP/1.0\r\nHost: $0\r\n\r\n" >&3 &&
+    read -r _ code _ <&3 && [ "$code" = 200 ]' "$1" "$2" "$3" 2>/dev/null
+}
+
+# Runs a test until it succeeds, for $1 seconds at most; $2 names what is waited for.
+patiently() {
+  local end=$((SECONDS + $1)) what=$2
+  shift 2
+  until [ "$SECONDS" -ge "$end" ] || "$@"; do sleep 0.5; done
+  [ "$SECONDS" -lt "$end" ] || [ "$BANYAN_WAIT" = 0 ] || say "$what is not there yet; going on"
+}
 
 # Members find each other in any order; this only keeps the first lines of their logs calm.
-wait_for() {
-  local tries=40
-  until listening "$2" "$3"; do
-    tries=$((tries - 1))
-    [ "$tries" -gt 0 ] || { say "$1 does not answer yet; going on"; return 0; }
-    sleep 0.25
-  done
-}
+wait_for() { patiently $((BANYAN_WAIT < 10 ? BANYAN_WAIT : 10)) "$1" listening "$2" "$3"; }
+
+# A stream is offered once its first segments are prepared; a viewer that comes earlier is sent away.
+wait_for_stream() { patiently "$BANYAN_WAIT" "stream $3" offered "$1" "$2" "$3"; }
 
 # Output goes to a file: CORE would wait for whoever holds its own.
 start_program() {
@@ -299,7 +311,11 @@ stop() {
   local pid
   pid=$(cat "$state/pids/$node.$1" 2>/dev/null) || return 0
   rm -f "$state/pids/$node.$1"
-  kill -INT $(ps -o pid= --ppid "$pid" 2>/dev/null) 2>/dev/null || true
+  # A viewer that is interrupted writes its report; a member sees to its own children.
+  case $1 in
+    view) pkill -INT -P "$pid" || true ;;
+    capture) pkill -TERM -P "$pid" || true ;;
+  esac
   kill "$pid" 2>/dev/null || true
 }
 

@@ -31,7 +31,7 @@ run() {
 }
 
 view() {
-  wait_for edge-0 10.0.0.10 8080
+  wait_for_stream 10.0.0.10 8080 movie1
   play movie1 http://10.0.0.10:8080/movie1/index.m3u8 http://10.0.2.10:8080/movie1/index.m3u8
   wait
 }

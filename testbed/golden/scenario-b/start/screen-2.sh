@@ -31,8 +31,9 @@ run() {
 }
 
 view() {
-  wait_for edge-1 10.0.2.10 8080
+  wait_for_stream 10.0.2.10 8080 movie1
   play movie1 http://10.0.2.10:8080/movie1/index.m3u8 http://10.0.0.10:8080/movie1/index.m3u8
+  wait_for_stream 10.0.2.10 8080 video4
   play video4 http://10.0.2.10:8080/video4/index.m3u8 http://10.0.0.10:8080/video4/index.m3u8
   wait
 }
