@@ -5,6 +5,7 @@
 //! process of namespaces of its own, makes the network and runs the members. They speak over a socket ([`request`]).
 
 mod enter;
+mod experiment;
 mod folder;
 mod inside;
 mod linkd;
@@ -13,6 +14,7 @@ mod request;
 pub mod session;
 mod up;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -30,6 +32,7 @@ pub struct Args {
 enum Command {
     Up(up::Args),
     Check(measure::Check),
+    Experiment(experiment::Args),
     /// Run a command in a node of a running testbed
     #[command(
         after_help = "Example:\n  banyan testbed exec client-1 -- banyan play http://10.0.3.1:8080/film/index.m3u8 --for 10s"
@@ -67,6 +70,11 @@ enum Command {
     },
     #[command(hide = true)]
     Measure(measure::Args),
+    #[command(hide = true)]
+    Traffic {
+        to: SocketAddr,
+        rate_bps: u64,
+    },
 }
 
 /// Runs a parsed command line.
@@ -74,6 +82,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Up(args) => up::run(args).await,
         Command::Check(args) => measure::check(args).await,
+        Command::Experiment(args) => experiment::run(args).await,
         Command::Exec(args) => enter::exec(args),
         Command::Status(args) => enter::status(&args),
         Command::Link(args) => enter::link(&args),
@@ -83,6 +92,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Inside { folder } => inside::run(&folder).await,
         Command::Linkd { config, socket } => linkd::run(&config, &socket),
         Command::Measure(args) => measure::run(&args),
+        Command::Traffic { to, rate_bps } => experiment::traffic::run(to, rate_bps).await,
     }
 }
 
@@ -90,4 +100,5 @@ const EXAMPLES: &str = "Examples:
   banyan testbed up examples/scenario-a.yaml
   banyan testbed exec client-1 -- ping -c 3 10.0.1.1
   banyan testbed check examples/scenario-a.yaml
+  banyan testbed experiment examples/experiments/second-server.yaml --out second-server
   banyan testbed down";

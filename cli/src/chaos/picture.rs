@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use banyan_testbed::experiment::svg::escaped;
+
 use super::measure::Fault;
 use super::records::{Records, VIEWER_SWITCHED};
 
@@ -211,13 +213,6 @@ impl Picture<'_> {
             height - 8.0
         );
     }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }
 
 const WIDTH: f64 = 1280.0;

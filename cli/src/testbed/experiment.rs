@@ -1,0 +1,250 @@
+//! `banyan testbed experiment`: reads an experiment, runs it in network namespaces, writes what came of it.
+
+mod namespaces;
+pub(super) mod traffic;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use banyan_testbed::experiment::conduct::{self, Job, Run};
+use banyan_testbed::experiment::output::{Results, digest};
+use banyan_testbed::experiment::schedule::Scene;
+use banyan_testbed::experiment::world::Failure;
+use banyan_testbed::experiment::{Problem, file};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::session;
+use crate::commands;
+use crate::exit::Refusal;
+use crate::scenario::{self, Scenario};
+use crate::signals::Signals;
+use namespaces::{Namespaces, Origin};
+
+/// Run a file of viewers and events again and again; write figures, plots and a page
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The experiment
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Folder of the results
+    #[arg(long, value_name = "DIR", required_unless_present = "plan")]
+    out: Option<PathBuf>,
+    /// Runs of each variant [default: as the file says, at least 5]
+    #[arg(long, value_name = "N")]
+    repetitions: Option<u32>,
+    /// Print one line of JSON: medians and intervals
+    #[arg(long)]
+    json: bool,
+    /// Print what would be done when, and run nothing
+    #[arg(long)]
+    plan: bool,
+    /// Where the paths of contents begin [default: the manifest's folder]
+    #[arg(long, value_name = "DIR")]
+    media: Option<PathBuf>,
+    /// Where prepared assets are kept [default: banyan/assets in the user's cache]
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "Examples:
+  banyan testbed experiment examples/experiments/second-server.yaml --out second-server
+  banyan testbed experiment examples/experiments/relay-crash.yaml --repetitions 1 --out crash --json
+  banyan testbed experiment examples/experiments/last-mile.yaml --plan
+
+Exit code: 0 = every run came to an end, 1 = some did not, 64 = the file cannot be used.";
+
+/// Reads, plans, runs.
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let text = std::fs::read_to_string(&args.file)
+        .map_err(|error| Refusal::one(format!("cannot read {:?}: {error}", args.file)))?;
+    let name = args.file.display().to_string();
+    let experiment = file::parse(&text, &name, args.repetitions).map_err(refuse)?;
+    let folder = args.file.parent().unwrap_or(Path::new("."));
+    let manifest = folder.join(&experiment.manifest);
+    let scenario = scenario::from_manifest(&manifest, args.media.as_deref())?;
+    let network = session::network(&scenario)?;
+    let scene = Scene {
+        network: &network,
+        topology: &scenario.topology,
+        servers: &scenario.servers,
+    };
+    let job = conduct::plan(&experiment, scene).map_err(refuse)?;
+    let Some(out) = args.out.as_deref().filter(|_| !args.plan) else {
+        commands::print(&schedules(&job)?)?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    std::fs::create_dir_all(out).with_context(|| format!("cannot make {out:?}"))?;
+    let out = out
+        .canonicalize()
+        .with_context(|| format!("cannot find {out:?}"))?;
+    let origin = Origin {
+        manifest: manifest.clone(),
+        media: args.media.clone(),
+        cache: args.cache.clone(),
+    };
+    eprintln!("seed {}; {} runs", experiment.seed, job.runs.len());
+    let runs = all(&job, &scenario, network, &out, origin).await?;
+    let read = |path: &Path| {
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {path:?}"))
+    };
+    let results = Results {
+        job: &job,
+        runs: &runs,
+        experiment_digest: &digest(&text),
+        manifest_digest: &digest(&read(&manifest)?),
+        program: PROGRAM,
+    };
+    write(&out.join("experiment.yaml"), &text)?;
+    for file in results.files() {
+        write(&out.join(&file.name), &file.text)?;
+    }
+    let json = results.json();
+    write(&out.join("summary.json"), &format!("{json}\n"))?;
+    if args.json {
+        commands::print(&format!("{json}\n"))?;
+    } else {
+        commands::print(&read(&out.join("summary.csv"))?)?;
+    }
+    eprintln!("{}", out.join("report.html").display());
+    Ok(
+        match runs.len() == job.runs.len() && runs.iter().all(|run| run.outcome.is_ok()) {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        },
+    )
+}
+
+/// Runs one after the other; what was run before an interrupt is kept.
+async fn all(
+    job: &Job,
+    scenario: &Scenario,
+    network: banyan_testbed::model::Network,
+    out: &Path,
+    origin: Origin,
+) -> anyhow::Result<Vec<Run>> {
+    let stop = CancellationToken::new();
+    let mut signals = Signals::new().context("cannot catch signals")?;
+    let mut runs = Vec::new();
+    for planned in job.runs.clone() {
+        let plan = job.run_plan(&planned, out);
+        eprintln!(
+            "{} {} of {}",
+            plan.variant, plan.repetition, job.experiment.repetitions
+        );
+        let mut world = Namespaces::new(
+            origin.clone(),
+            network.clone(),
+            Handle::current(),
+            stop.clone(),
+        );
+        let (topology, servers) = (scenario.topology.clone(), scenario.servers.clone());
+        let network = network.clone();
+        let mut run = tokio::task::spawn_blocking(move || {
+            let scene = Scene {
+                network: &network,
+                topology: &topology,
+                servers: &servers,
+            };
+            conduct::play(&mut world, &plan, &planned, scene)
+        });
+        let ended = tokio::select! {
+            ended = &mut run => ended?,
+            () = signals.next() => {
+                stop.cancel();
+                run.await?
+            }
+        };
+        match ended {
+            Ok(run) => {
+                if let Err(failure) = &run.outcome {
+                    eprintln!("  failed: {failure}");
+                }
+                runs.push(run);
+            }
+            Err(Failure::Interrupted) => break,
+            Err(failure) => return Err(failure.into()),
+        }
+        if stop.is_cancelled() {
+            break;
+        }
+    }
+    Ok(runs)
+}
+
+/// Every schedule of the first repetition, as CSV.
+fn schedules(job: &Job) -> anyhow::Result<String> {
+    let mut text = "variant,at_ms,action,target,detail\n".to_owned();
+    for planned in job.runs.iter().filter(|run| run.repetition == 1) {
+        let variant = job
+            .variants
+            .get(planned.variant)
+            .context("a variant must exist")?;
+        for step in &planned.schedule.steps {
+            let action = &step.action;
+            text += &format!(
+                "{},{},{},{},{}\n",
+                variant.name,
+                step.at_ms,
+                action.verb(),
+                action.target(),
+                action.detail()
+            );
+        }
+    }
+    Ok(text)
+}
+
+fn refuse(problems: Vec<Problem>) -> anyhow::Error {
+    Refusal(problems.iter().map(ToString::to_string).collect()).into()
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(path, text).with_context(|| format!("cannot write {path:?}"))
+}
+
+const PROGRAM: &str = concat!("banyan ", env!("CARGO_PKG_VERSION"));
+
+#[cfg(test)]
+mod tests {
+    use banyan_testbed::experiment::file;
+    use clap::{Args as _, FromArgMatches as _};
+
+    use super::*;
+
+    fn parsed(words: &[&str]) -> Result<Args, clap::Error> {
+        let command = Args::augment_args(clap::Command::new("experiment"));
+        let words = std::iter::once(&"experiment").chain(words);
+        Args::from_arg_matches(&command.try_get_matches_from(words)?)
+    }
+
+    #[test]
+    fn results_need_a_folder_and_a_plan_does_not() {
+        assert!(parsed(&["pears.yaml"]).is_err());
+        assert!(parsed(&["pears.yaml", "--plan"]).is_ok());
+        let args = parsed(&["pears.yaml", "--out", "pears", "--repetitions", "2"]).unwrap();
+        assert_eq!(args.repetitions, Some(2));
+    }
+
+    #[test]
+    fn a_plan_is_a_table_of_every_variant() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/experiments");
+        let path = folder.join("relay-crash.yaml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let experiment = file::parse(&text, "relay-crash.yaml", Some(1)).unwrap();
+        let manifest = folder.join(&experiment.manifest);
+        let scenario = scenario::from_manifest(&manifest, None).unwrap();
+        let network = session::network(&scenario).unwrap();
+        let scene = Scene {
+            network: &network,
+            topology: &scenario.topology,
+            servers: &scenario.servers,
+        };
+        let table = schedules(&conduct::plan(&experiment, scene).unwrap()).unwrap();
+        assert!(table.contains("\ncalm,0,watch,viewer-1,movie1 at screen-1\n"), "{table}");
+        assert!(table.contains("\nevents,20000,kill,hop-0,\n"), "{table}");
+        assert!(!table.contains("\ncalm,20000,"), "{table}");
+    }
+}
