@@ -21,7 +21,6 @@ pub mod variants;
 pub mod world;
 
 mod chance;
-mod distance;
 mod quantities;
 
 pub use self::file::Experiment;

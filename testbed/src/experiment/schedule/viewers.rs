@@ -2,11 +2,10 @@
 
 use super::Compiler;
 use crate::experiment::chance::Chance;
-use crate::experiment::distance;
 use crate::experiment::file::{Source, Viewers};
 use crate::experiment::problem::Problem;
 use crate::experiment::world::{Action, Watch};
-use crate::model::Node;
+use crate::model::{self, Node};
 
 impl Compiler<'_> {
     pub(super) fn viewers(&mut self) {
@@ -27,11 +26,12 @@ impl Compiler<'_> {
                     Source::Edges => self.scene.edges(),
                     Source::Servers => self.scene.offering(&stream),
                 };
+                let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
                 let watch = Watch {
                     viewer: viewer.clone(),
                     node: node.clone(),
                     stream: stream.clone(),
-                    sources: distance::ranked(self.scene.network, node, &wanted),
+                    sources: model::ranked(self.scene.network, node, &wanted),
                     over: group.over,
                     rendition: group.rendition.clone(),
                 };
