@@ -243,7 +243,10 @@ mod tests {
             servers: &scenario.servers,
         };
         let table = schedules(&conduct::plan(&experiment, scene).unwrap()).unwrap();
-        assert!(table.contains("\ncalm,0,watch,viewer-1,movie1 at screen-1\n"), "{table}");
+        assert!(
+            table.contains("\ncalm,0,watch,viewer-1,movie1 at screen-1\n"),
+            "{table}"
+        );
         assert!(table.contains("\nevents,20000,kill,hop-0,\n"), "{table}");
         assert!(!table.contains("\ncalm,20000,"), "{table}");
     }
