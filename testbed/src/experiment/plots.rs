@@ -7,7 +7,7 @@ use super::output::Results;
 use super::statistics::Summary;
 use super::svg::{BASE, COLOURS, Canvas, LEFT, RIGHT, number};
 
-/// A measure of all variants; none where nobody has a value.
+/// A measure of all variants; none where nobody has a value, or all have 0.
 pub fn of_measure(results: &Results<'_>, measure: &Measure) -> Option<String> {
     let summaries: Vec<Option<Summary>> = results
         .summaries()
@@ -15,9 +15,11 @@ pub fn of_measure(results: &Results<'_>, measure: &Measure) -> Option<String> {
         .map(|mut summaries| summaries.remove(measure.key))
         .collect();
     let highest = summaries.iter().flatten().map(|one| one.high);
-    let highest = highest.fold(None, |most: Option<f64>, one| {
-        Some(most.unwrap_or(0.0).max(one))
-    })?;
+    let highest = highest.fold(0.0, f64::max);
+    // A picture of nothing says less than the table.
+    if highest <= 0.0 {
+        return None;
+    }
     let mut canvas = Canvas::new(measure.title, measure.unit, highest);
     let counted = results.job.variants.iter().all(|one| one.viewers.is_some());
     if counted && results.job.variants.len() > 1 {
