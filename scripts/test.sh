@@ -48,7 +48,7 @@ export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-20}
 echo "== seed of generated inputs: PROPTEST_RNG_SEED=$PROPTEST_RNG_SEED"
 
 layer build cargo build $locked --workspace --bins --tests --examples
-mapfile -t parts < <(named {api,cli,control,origin,planner}/tests/*.rs)
+mapfile -t parts < <(named $(git ls-files ':(glob)*/tests/*.rs' ':!tests/'))
 layer L0-unit-and-simulation test_all --lib --bins "${parts[@]}"
 [ "$depth" != unit ] || exit 0
 
