@@ -32,7 +32,7 @@ pub struct Args {
 enum Command {
     Up(up::Args),
     Check(measure::Check),
-    Experiment(experiment::Args),
+    Run(experiment::Args),
     /// Run a command in a node of a running testbed
     #[command(
         after_help = "Example:\n  banyan testbed exec client-1 -- banyan play http://10.0.3.1:8080/film/index.m3u8 --for 10s"
@@ -82,7 +82,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Up(args) => up::run(args).await,
         Command::Check(args) => measure::check(args).await,
-        Command::Experiment(args) => experiment::run(args).await,
+        Command::Run(args) => experiment::run(args).await,
         Command::Exec(args) => enter::exec(args),
         Command::Status(args) => enter::status(&args),
         Command::Link(args) => enter::link(&args),
@@ -100,5 +100,5 @@ const EXAMPLES: &str = "Examples:
   banyan testbed up examples/scenario-a.yaml
   banyan testbed exec client-1 -- ping -c 3 10.0.1.1
   banyan testbed check examples/scenario-a.yaml
-  banyan testbed experiment examples/experiments/second-server.yaml --out second-server
+  banyan testbed run examples/experiments/second-server.yaml --out second-server
   banyan testbed down";

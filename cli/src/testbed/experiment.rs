@@ -1,4 +1,4 @@
-//! `banyan testbed experiment`: reads an experiment, runs it in network namespaces, writes what came of it.
+//! `banyan testbed run`: reads an experiment, runs it in network namespaces, writes what came of it.
 
 mod namespaces;
 pub(super) mod traffic;
@@ -50,9 +50,9 @@ pub(super) struct Args {
 }
 
 const EXAMPLES: &str = "Examples:
-  banyan testbed experiment examples/experiments/second-server.yaml --out second-server
-  banyan testbed experiment examples/experiments/relay-crash.yaml --repetitions 1 --out crash --json
-  banyan testbed experiment examples/experiments/last-mile.yaml --plan
+  banyan testbed run examples/experiments/second-server.yaml --out second-server
+  banyan testbed run examples/experiments/relay-crash.yaml --repetitions 1 --out crash --json
+  banyan testbed run examples/experiments/last-mile.yaml --plan
 
 Exit code: 0 = every run came to an end, 1 = some did not, 64 = the file cannot be used.";
 
@@ -215,8 +215,8 @@ mod tests {
     use super::*;
 
     fn parsed(words: &[&str]) -> Result<Args, clap::Error> {
-        let command = Args::augment_args(clap::Command::new("experiment"));
-        let words = std::iter::once(&"experiment").chain(words);
+        let command = Args::augment_args(clap::Command::new("run"));
+        let words = std::iter::once(&"run").chain(words);
         Args::from_arg_matches(&command.try_get_matches_from(words)?)
     }
 
