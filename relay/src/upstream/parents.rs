@@ -59,7 +59,7 @@ impl Default for Tuning {
             silence_maximum: Duration::from_secs(2),
             keep_alive: Duration::from_millis(100),
             first_message: Duration::from_millis(500),
-            first_message_warm: Duration::from_millis(200),
+            first_message_warm: Duration::from_millis(150),
             join: Duration::from_secs(3),
             repair_limit: Duration::from_millis(1500),
             backoff_minimum: Duration::from_millis(100),

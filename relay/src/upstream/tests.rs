@@ -94,7 +94,7 @@ fn over_a_connection_that_is_open_the_first_message_comes_soon_and_once_only_tha
     let mut machine = machine(&["mid-0"], start);
     assert_eq!(machine.poll(start), subscribe("mid-0"));
     machine.expect_answer(MS(20));
-    let until = start + MS(240);
+    let until = start + MS(190);
     assert_eq!(machine.poll(start), Order::Wait(until));
     assert_eq!(machine.poll(until), left("mid-0", Cause::HopSilent));
     assert_eq!(machine.poll(until), Order::Exhausted);
