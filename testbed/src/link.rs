@@ -75,6 +75,22 @@ pub struct Change {
     pub up: Option<bool>,
 }
 
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut words = Vec::new();
+        match self.rate_bps {
+            Some(0) => words.push("rate unlimited".to_owned()),
+            Some(rate) => words.push(format!("rate {rate} bit/s")),
+            None => {}
+        }
+        words.extend(self.delay_us.map(|us| format!("delay {us} us")));
+        words.extend(self.jitter_us.map(|us| format!("jitter {us} us")));
+        let loss = self.loss_per_100k.map(|loss| f64::from(loss) / 1_000.0);
+        words.extend(loss.map(|percent| format!("loss {percent}%")));
+        f.write_str(&words.join(" "))
+    }
+}
+
 impl Change {
     /// `settings` with this change made.
     pub fn applied(&self, mut settings: Settings) -> Settings {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::file::Over;
+use crate::link::Change;
 
 /// What one run needs from its beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,26 +75,6 @@ pub enum Action {
         /// Which.
         name: String,
     },
-}
-
-/// New properties of a link; what is absent stays.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Change {
-    /// Rate in bit/s; 0 takes the limit away.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rate_bps: Option<u64>,
-    /// One-way delay in microseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub delay_us: Option<u64>,
-    /// Variation of the delay in microseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub jitter_us: Option<u64>,
-    /// Packets lost of a hundred thousand.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub loss_per_100k: Option<u32>,
-    /// Whether it carries anything.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub up: Option<bool>,
 }
 
 /// A viewer as it is started.
@@ -287,21 +268,5 @@ impl Action {
             }
             _ => String::new(),
         }
-    }
-}
-
-impl std::fmt::Display for Change {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut words = Vec::new();
-        match self.rate_bps {
-            Some(0) => words.push("rate unlimited".to_owned()),
-            Some(rate) => words.push(format!("rate {rate} bit/s")),
-            None => {}
-        }
-        words.extend(self.delay_us.map(|us| format!("delay {us} us")));
-        words.extend(self.jitter_us.map(|us| format!("jitter {us} us")));
-        let loss = self.loss_per_100k.map(|loss| f64::from(loss) / 1_000.0);
-        words.extend(loss.map(|percent| format!("loss {percent}%")));
-        f.write_str(&words.join(" "))
     }
 }

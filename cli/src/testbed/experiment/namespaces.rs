@@ -7,10 +7,9 @@ use std::time::Duration;
 use banyan_control::clock;
 use banyan_testbed::experiment::file::Over;
 use banyan_testbed::experiment::world::{
-    Action, Change, Collected, Count, Failure, Flow, Late, LinkCount, MemberRecord, RunPlan,
-    Started, ViewerRecord, Watch, World,
+    Action, Collected, Count, Failure, Flow, Late, LinkCount, MemberRecord, RunPlan, Started,
+    ViewerRecord, Watch, World,
 };
-use banyan_testbed::link;
 use banyan_testbed::linkd::control::{Answer, Request as LinkRequest, Sides, Stats};
 use banyan_testbed::model;
 use banyan_testbed::model::{Network, Place};
@@ -192,7 +191,7 @@ impl World for Namespaces {
                 self.ask_links(&LinkRequest::Set {
                     link: link.clone(),
                     sides: Sides::Both,
-                    change: changed(change),
+                    change: *change,
                     after_ms: 0,
                 })?;
                 Ok(())
@@ -247,24 +246,6 @@ impl World for Namespaces {
         {
             eprintln!("  {error:#}");
         }
-    }
-}
-
-fn changed(change: &Change) -> link::Change {
-    let Change {
-        rate_bps,
-        delay_us,
-        jitter_us,
-        loss_per_100k,
-        up,
-    } = *change;
-    link::Change {
-        rate_bps,
-        delay_us,
-        jitter_us,
-        loss_per_100k,
-        queue_bytes: None,
-        up,
     }
 }
 

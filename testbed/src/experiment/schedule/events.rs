@@ -7,7 +7,8 @@ use crate::experiment::chance::Chance;
 use crate::experiment::file::{Condition, Event, Leave, Millis};
 use crate::experiment::patterns::Pattern;
 use crate::experiment::problem::Problem;
-use crate::experiment::world::{Action, Change};
+use crate::experiment::world::Action;
+use crate::link::Change;
 use crate::model::Parameters;
 
 impl Compiler<'_> {
@@ -130,7 +131,7 @@ impl Compiler<'_> {
             delay_us: wanted.delay.map(|delay| delay.0),
             jitter_us: wanted.jitter.map(|jitter| jitter.0),
             loss_per_100k: wanted.loss.map(|loss| loss.0),
-            up: None,
+            ..Change::default()
         };
         let worse = is_worse(&change, &parameters);
         self.change(at.0, link, change, worse);
@@ -309,6 +310,6 @@ fn restored(change: &Change, parameters: &Parameters) -> Change {
         delay_us: change.delay_us.map(|_| parameters.delay_us),
         jitter_us: change.jitter_us.map(|_| parameters.jitter_us),
         loss_per_100k: change.loss_per_100k.map(|_| parameters.loss_per_100k),
-        up: None,
+        ..Change::default()
     }
 }

@@ -4,7 +4,7 @@ use banyan_api::manifest;
 
 use super::*;
 use crate::experiment::file;
-use crate::experiment::world::Change;
+use crate::link::Change;
 use crate::model::{self, Lock};
 
 /// A manifest and the network of it.
