@@ -86,6 +86,7 @@ pub struct Session {
     streams: Vec<String>,
     failures: Vec<String>,
     first: u32,
+    prompt: bool,
     inner: Child,
     input: Option<ChildStdin>,
     output: Lines<BufReader<ChildStdout>>,
@@ -161,6 +162,7 @@ impl Session {
             streams: Vec::new(),
             failures: Vec::new(),
             first: 0,
+            prompt: false,
             inner,
             input,
             output: BufReader::new(output).lines(),
@@ -181,6 +183,7 @@ impl Session {
         }
         let unshare = session.inner.id().unwrap_or_default();
         session.first = runner::first_of(unshare).context("the testbed has just ended")?;
+        session.prompt = runner::prefer_links(session.first);
         session.folder.write(
             folder::STATE,
             &State {
@@ -204,6 +207,12 @@ impl Session {
     /// Sentences about streams that cannot.
     pub fn failures(&self) -> &[String] {
         &self.failures
+    }
+
+    /// What makes the network, in words.
+    pub fn backend(&self) -> String {
+        let priority = if self.prompt { "real-time" } else { "ordinary" };
+        format!("namespaces, links in user space over TAP at {priority} priority")
     }
 
     /// The folder of the run.

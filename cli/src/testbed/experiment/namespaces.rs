@@ -164,7 +164,7 @@ impl World for Namespaces {
         }
         self.zero = Instant::now();
         Ok(Started {
-            backend: "namespaces, links in user space over TAP".to_owned(),
+            backend: self.session()?.backend(),
             kernel: format!("Linux {}", kernel("kernel/osrelease")),
             congestion_control: kernel("net/ipv4/tcp_congestion_control"),
             unix_ms: clock::unix_ms(),
