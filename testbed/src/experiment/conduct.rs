@@ -24,6 +24,9 @@ pub struct Job {
     pub variants: Vec<Variant>,
     /// In the order in which they are run.
     pub runs: Vec<Planned>,
+    /// From the moment when every stream can be played to zero of a run. RFC 8216 6.3.3: a live player begins three target
+    /// durations behind the end, which a stream must have behind it first, or its first viewers would stall for good.
+    pub lead_in: Duration,
 }
 
 /// One run that is to be.
@@ -93,10 +96,14 @@ pub fn plan(experiment: &Experiment, scene: Scene<'_>) -> Result<Job, Vec<Proble
             });
         }
     }
+    let segment = Duration::from_millis(scene.topology.packaging.segment_ms.into());
+    let target = Duration::from_secs(segment.as_secs_f64().ceil() as u64);
     Ok(Job {
         experiment: experiment.clone(),
         variants,
         runs,
+        // And the segment that is being made.
+        lead_in: HOLD_BACK * target + segment,
     })
 }
 
@@ -112,6 +119,7 @@ impl Job {
             absent: planned.schedule.absent.clone(),
             mtu: self.experiment.mtu,
             capture: self.experiment.capture.clone(),
+            lead_in: self.lead_in,
             folder: PathBuf::from(folder)
                 .join(name)
                 .join(planned.repetition.to_string()),
@@ -168,6 +176,9 @@ fn carry_out<W: World>(
     let collected = world.collect()?;
     Ok((started, done, collected))
 }
+
+/// Target durations between a player and the end of a live playlist.
+const HOLD_BACK: u32 = 3;
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)

@@ -25,6 +25,8 @@ pub struct RunPlan {
     pub mtu: Option<u32>,
     /// Links whose packets are written to files in the folder.
     pub capture: Vec<String>,
+    /// From the moment when every stream can be played to zero.
+    pub lead_in: Duration,
     /// For files of this run; exists.
     pub folder: PathBuf,
 }

@@ -162,12 +162,12 @@ impl World for Namespaces {
                 file: Some(file.clone()),
             })?;
         }
-        self.zero = Instant::now();
+        self.zero = Instant::now() + plan.lead_in;
         Ok(Started {
             backend: self.session()?.backend(),
             kernel: format!("Linux {}", kernel("kernel/osrelease")),
             congestion_control: kernel("net/ipv4/tcp_congestion_control"),
-            unix_ms: clock::unix_ms(),
+            unix_ms: clock::unix_ms() + plan.lead_in.as_millis() as u64,
         })
     }
 
