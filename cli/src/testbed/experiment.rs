@@ -5,6 +5,7 @@ pub(super) mod traffic;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use banyan_testbed::experiment::conduct::{self, Job, Run};
@@ -106,7 +107,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.json {
         commands::print(&format!("{json}\n"))?;
     } else {
-        commands::print(&read(&out.join("summary.csv"))?)?;
+        commands::print(&format!("\n{}\n", results.table()))?;
     }
     eprintln!("{}", out.join("report.html").display());
     Ok(
@@ -128,11 +129,16 @@ async fn all(
     let stop = CancellationToken::new();
     let mut signals = Signals::new().context("cannot catch signals")?;
     let mut runs = Vec::new();
-    for planned in job.runs.clone() {
+    let begun = Instant::now();
+    for (done, planned) in job.runs.iter().cloned().enumerate() {
         let plan = job.run_plan(&planned, out);
+        let left = left(job, done, begun.elapsed());
         eprintln!(
-            "{} {} of {}",
-            plan.variant, plan.repetition, job.experiment.repetitions
+            "run {} of {}: {}, repetition {}; about {left} min left",
+            done + 1,
+            job.runs.len(),
+            plan.variant,
+            plan.repetition
         );
         let mut world = Namespaces::new(
             origin.clone(),
@@ -174,6 +180,20 @@ async fn all(
     Ok(runs)
 }
 
+/// Minutes until the end: runs to come take what those before took, or what their schedules and a start take.
+fn left(job: &Job, done: usize, passed: Duration) -> u64 {
+    let coming = job.runs.iter().skip(done);
+    let planned: Duration = coming
+        .map(|run| job.lead_in + START + Duration::from_millis(run.schedule.duration_ms))
+        .sum();
+    let runs = (job.runs.len() - done) as u32;
+    let left = match u32::try_from(done) {
+        Ok(done) if done > 0 => passed * runs / done,
+        _ => planned,
+    };
+    left.as_secs().div_ceil(60)
+}
+
 /// Every schedule of the first repetition, as CSV.
 fn schedules(job: &Job) -> anyhow::Result<String> {
     let mut text = "variant,at_ms,action,target,detail\n".to_owned();
@@ -205,6 +225,8 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(path, text).with_context(|| format!("cannot write {path:?}"))
 }
 
+/// What a start takes before the first one was measured.
+const START: Duration = Duration::from_secs(6);
 const PROGRAM: &str = concat!("banyan ", env!("CARGO_PKG_VERSION"));
 
 #[cfg(test)]
@@ -249,5 +271,25 @@ mod tests {
         );
         assert!(table.contains("\nevents,20000,kill,hop-0,\n"), "{table}");
         assert!(!table.contains("\ncalm,20000,"), "{table}");
+    }
+
+    #[test]
+    fn the_time_left_is_of_schedules_first_and_of_runs_then() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/experiments");
+        let text = std::fs::read_to_string(folder.join("relay-crash.yaml")).unwrap();
+        let experiment = file::parse(&text, "relay-crash.yaml", Some(2)).unwrap();
+        let manifest = folder.join(&experiment.manifest);
+        let scenario = scenario::from_manifest(&manifest, None).unwrap();
+        let network = session::network(&scenario).unwrap();
+        let scene = Scene {
+            network: &network,
+            topology: &scenario.topology,
+            servers: &scenario.servers,
+        };
+        let job = conduct::plan(&experiment, scene).unwrap();
+        // Four runs of 60 s, each with 6 s to start and 8 s of lead-in.
+        assert_eq!(left(&job, 0, Duration::ZERO), 5);
+        assert_eq!(left(&job, 1, Duration::from_secs(100)), 5);
+        assert_eq!(left(&job, 3, Duration::from_secs(180)), 1);
     }
 }

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::analysis::MEASURES;
 use super::conduct::{Job, Outcome, Run};
 use super::statistics::{self, Summary};
+use super::svg::number;
 use super::{page, plots};
 
 /// Everything that is known in the end.
@@ -260,6 +261,37 @@ impl Results<'_> {
         text
     }
 
+    /// Medians and intervals for a terminal: what is 0 throughout is left out, but for lost and repeated chunks.
+    pub fn table(&self) -> String {
+        let summaries = self.summaries();
+        let mut rows = vec![["", "VARIANT", "MEDIAN", "INTERVAL"].map(str::to_owned)];
+        for measure in MEASURES {
+            let of = summaries.iter().map(|one| one.get(measure.key));
+            let told = |one: &Summary| one.high != 0.0 || ALWAYS.contains(&measure.key);
+            if !of.clone().flatten().any(told) {
+                continue;
+            }
+            let mut title = measure.title;
+            for (variant, summary) in self.job.variants.iter().zip(of) {
+                let Some(summary) = summary else { continue };
+                let [median, low, high] = [summary.median, summary.low, summary.high]
+                    .map(|value| number(value, measure.unit));
+                let name = variant.name.clone();
+                rows.push([title.to_owned(), name, median, format!("{low} … {high}")]);
+                title = "";
+            }
+        }
+        let widths = [0, 1, 2].map(|column: usize| {
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        });
+        let [first, second, third] = widths;
+        let line = |[title, variant, median, interval]: &[String; 4]| {
+            format!("{title:<first$}  {variant:<second$}  {median:>third$}  {interval}\n")
+        };
+        rows.iter().map(line).collect()
+    }
+
     fn summary_csv(&self) -> String {
         let mut text = "variant,measure,unit,n,median,low,high,coverage\n".to_owned();
         for (variant, summaries) in self.job.variants.iter().zip(self.summaries()) {
@@ -283,6 +315,9 @@ impl Results<'_> {
         text
     }
 }
+
+/// Measures whose 0 is worth a line.
+const ALWAYS: [&str; 2] = ["lost", "repeated"];
 
 /// SHA-256 of a text in hexadecimal digits.
 pub fn digest(text: &str) -> String {

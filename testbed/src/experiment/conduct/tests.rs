@@ -140,6 +140,28 @@ fn variants_take_turns_within_a_repetition_and_share_its_seed() {
 }
 
 #[test]
+fn the_table_for_a_terminal_leaves_out_what_is_nought() {
+    let stage = Stage::new();
+    let job = plan(&experiment(COMPARED), stage.scene()).unwrap();
+    let runs = run(&job, &stage, false);
+    let table = results(&job, &runs).table();
+    let bytes = table
+        .lines()
+        .skip_while(|line| !line.starts_with("bytes leaving"));
+    let bytes: Vec<&str> = bytes.take(2).collect();
+    assert_eq!(
+        bytes,
+        [
+            "bytes leaving content servers          relays-1   1.00 kB  1.00 kB … 1.00 kB",
+            "                                       relays-5   5.00 kB  5.00 kB … 5.00 kB",
+        ],
+        "{table}"
+    );
+    assert!(table.contains("\nchunks lost"), "{table}");
+    assert!(!table.contains("stalls"), "{table}");
+}
+
+#[test]
 fn files_are_what_they_were() {
     let stage = Stage::new();
     let job = plan(&experiment(COMPARED), stage.scene()).unwrap();
