@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub use launched::Launched;
+pub use launched::{Joined, Launched};
 pub use setup::{Restart, Setup};
 
 use crate::http::{self, Response};

@@ -1,6 +1,7 @@
 //! Finding the processes of one run by a tag in their environment, and ending them by id.
 
 use std::fs;
+use std::process::Command;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -28,6 +29,31 @@ impl Process {
         let at = self.args.iter().position(|arg| arg == name)?;
         self.args.get(at + 1).map(String::as_str)
     }
+}
+
+/// The command that this process runs as: program, arguments, environment, folder. It can start another of its kind once
+/// this one has ended.
+#[track_caller]
+pub fn command_of(pid: i32) -> Command {
+    let link = |name: &str| {
+        fs::read_link(format!("/proc/{pid}/{name}"))
+            .unwrap_or_else(|error| panic!("/proc/{pid}/{name}: {error}"))
+    };
+    let words = |name: &str| -> Vec<String> {
+        let bytes = fs::read(format!("/proc/{pid}/{name}")).expect("the process must live");
+        let words = bytes.split(|b| *b == 0).filter(|word| !word.is_empty());
+        words
+            .map(|word| String::from_utf8_lossy(word).into_owned())
+            .collect()
+    };
+    let environment = words("environ");
+    let mut command = Command::new(link("exe"));
+    command
+        .args(&words("cmdline")[1..])
+        .env_clear()
+        .envs(environment.iter().filter_map(|pair| pair.split_once('=')))
+        .current_dir(link("cwd"));
+    command
 }
 
 /// Live processes whose environment carries this tag. Zombies have none.

@@ -159,6 +159,35 @@ pub fn by_link(rows: &[LinkRow], stream: &str, track: &str) -> BTreeMap<(String,
     links
 }
 
+/// What each member took of each track of a stream, as the next one, from whichever parent.
+pub fn received(rows: &[LinkRow], stream: &str) -> BTreeMap<(String, String), Counts> {
+    let mut members: BTreeMap<_, Counts> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.stream == stream && row.live) {
+        let counts = members
+            .entry((row.to.clone(), row.track.clone()))
+            .or_default();
+        *counts.entry((row.number, row.part)).or_default() += 1;
+    }
+    members
+}
+
+/// When a member last left a track, unless it came back since.
+pub fn left_at(
+    events: &[Event],
+    member: &str,
+    stream: &str,
+    track: &str,
+    since: u64,
+) -> Option<u64> {
+    events
+        .iter()
+        .filter(|event| event.member == member && event.unix_ms >= since)
+        .filter(|event| event.text("stream") == stream && event.text("track") == track)
+        .rfind(|event| event.name == "subscribed" || event.name == "unsubscribed")
+        .filter(|event| event.name == "unsubscribed")
+        .map(|event| event.unix_ms)
+}
+
 /// Whole segments of the track that came last to a member since a time.
 pub fn whole_since(rows: &[LinkRow], member: &str, stream: &str, since: u64) -> usize {
     let rows = rows

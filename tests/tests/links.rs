@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
-use banyan_tests::record::{Event, LinkRow, assert_exactly_once, by_link, whole_numbers};
+use banyan_tests::record::{LinkRow, assert_exactly_once, by_link, left_at, whole_numbers};
 use banyan_tests::{Overlay, Playing, Stopwatch, http, unix_ms, wait_until};
 
 /// A viewer's idle time of 10 s, a prune of 1 s per tier, and slack for a busy machine.
@@ -208,17 +208,6 @@ fn assert_left(overlay: &Overlay, stream: &str, since: u64) {
             row.to
         );
     }
-}
-
-/// When a member last left a track, unless it came back since.
-fn left_at(events: &[Event], member: &str, stream: &str, track: &str, since: u64) -> Option<u64> {
-    events
-        .iter()
-        .filter(|event| event.member == member && event.unix_ms >= since)
-        .filter(|event| event.text("stream") == stream && event.text("track") == track)
-        .rfind(|event| event.name == "subscribed" || event.name == "unsubscribed")
-        .filter(|event| event.name == "unsubscribed")
-        .map(|event| event.unix_ms)
 }
 
 fn rows_of(overlay: &Overlay, stream: &str, since: u64) -> Vec<LinkRow> {

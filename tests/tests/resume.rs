@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use banyan_tests::record::{Counts, Event, LinkRow, assert_gapless, whole_since};
+use banyan_tests::record::{Event, LinkRow, assert_gapless, received, whole_since};
 use banyan_tests::{Canary, Overlay, Playing, Restart, Stopwatch, http, unix_ms, wait_until};
 
 /// Long enough to start, to be hurt and to see three segments more on a busy machine.
@@ -149,18 +149,6 @@ fn survive(name: &'static str, event: &str, victim: impl Fn(&Overlay, &str) -> S
         "no {event} was logged: {switches:?}"
     );
     assert_prompt(name, &overlay.links(), &stream, fault..repaired, lag);
-}
-
-/// What each member received of each track by subscription, from whichever parent.
-fn received(rows: &[LinkRow], stream: &str) -> BTreeMap<(String, String), Counts> {
-    let mut members: BTreeMap<_, Counts> = BTreeMap::new();
-    for row in rows.iter().filter(|row| row.stream == stream && row.live) {
-        let counts = members
-            .entry((row.to.clone(), row.track.clone()))
-            .or_default();
-        *counts.entry((row.number, row.part)).or_default() += 1;
-    }
-    members
 }
 
 /// No surviving member went without media for longer than a repair may take beside the normal pause between two

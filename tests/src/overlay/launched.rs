@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -111,6 +111,29 @@ impl Launched {
         });
     }
 
+    /// Kills a member that is to join later, and gives the command that [`join`](Self::join) takes.
+    #[track_caller]
+    pub fn take_out(&self, member: &str) -> Command {
+        let victim = self.process(member);
+        let victim = victim.unwrap_or_else(|| panic!("{member} does not run"));
+        let command = process::command_of(victim.pid);
+        self.kill9(member);
+        command
+    }
+
+    /// Starts a member that was taken out of a run without restarts; `up` does not know of it.
+    #[track_caller]
+    pub fn join(&self, mut command: Command) -> Joined {
+        let log = fs::File::create(self.work.path().join("logs/joined.log"));
+        let child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(log.expect("a log must be creatable"))
+            .spawn()
+            .expect("a member must start");
+        Joined(child)
+    }
+
     /// Kills `up` itself; its temporary files may stay, its children may not.
     #[track_caller]
     pub fn kill9_up(mut self) {
@@ -184,6 +207,16 @@ impl Launched {
             logs.push((name.to_string_lossy().into_owned(), text));
         }
         logs
+    }
+}
+
+/// A member that a test has started; it ends before the overlay does.
+pub struct Joined(Child);
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
