@@ -27,6 +27,7 @@ use clap::Subcommand;
 use crate::commands;
 use crate::exit::Refusal;
 use crate::signals::Signals;
+use crate::up::folders;
 use conduct::Conductor;
 use report::Verdict;
 use scenarios::{SCENARIOS, Scenario};
@@ -121,7 +122,7 @@ impl Run {
             )));
         }
         if let Some(out) = &self.out {
-            std::fs::create_dir_all(out).with_context(|| format!("cannot make {out:?}"))?;
+            folders::make(out)?;
         }
         let seed = self.seed.unwrap_or_else(|| rand::random::<u32>().into());
         eprintln!("seed {seed}; the same moments and choices come back with --seed {seed}");

@@ -122,7 +122,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         None => detour::Ways::default(),
     };
     for folder in args.record.iter().chain(&args.logs) {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {folder:?}"))?;
+        folders::make(folder)?;
     }
     // From here on an interrupt ends in an orderly stop, not in the middle.
     let mut signals = Signals::new().context("cannot catch signals")?;

@@ -10,6 +10,7 @@ use banyan_testbed::core::File;
 use banyan_testbed::model::Lock;
 
 use crate::exit::Refusal;
+use crate::up::folders;
 
 /// A folder to export to.
 pub(super) struct Folder {
@@ -74,7 +75,7 @@ impl Folder {
         for file in files {
             let path = root.join(&file.path);
             if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent).with_context(|| format!("cannot make {parent:?}"))?;
+                folders::make(parent)?;
             }
             fs::write(&path, &file.contents).with_context(|| format!("cannot write {path:?}"))?;
             let mode = if file.executable { 0o755 } else { 0o644 };

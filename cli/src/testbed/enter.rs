@@ -7,6 +7,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::Context;
+use banyan_api::quantity::{BitRate, LinkDelay};
 use banyan_testbed::link::Change;
 use banyan_testbed::linkd::control::{Answer, Request, Sides, Stats};
 use banyan_testbed::model::Network;
@@ -17,7 +18,6 @@ use serde_json::json;
 use super::{folder, request};
 use crate::commands;
 use crate::exit::Refusal;
-use crate::play;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -53,16 +53,16 @@ pub(super) struct Link {
     /// Name of the link, as `status` shows it
     link: String,
     /// New delay of each direction
-    #[arg(long, value_name = "TIME", value_parser = play::duration)]
-    delay: Option<Duration>,
+    #[arg(long, value_name = "TIME", value_parser = micros)]
+    delay: Option<u64>,
     /// New jitter of each direction
-    #[arg(long, value_name = "TIME", value_parser = play::duration)]
-    jitter: Option<Duration>,
+    #[arg(long, value_name = "TIME", value_parser = micros)]
+    jitter: Option<u64>,
     /// New share of frames lost, such as 0.5%
     #[arg(long, value_name = "SHARE", value_parser = loss)]
     loss: Option<u32>,
-    /// New rate in bit/s; 0 takes the limit away
-    #[arg(long, value_name = "BITS")]
+    /// New rate in bit/s, such as 5M; 0 takes the limit away
+    #[arg(long, value_name = "RATE", value_parser = rate)]
     rate: Option<u64>,
     /// Take it down
     #[arg(long, conflicts_with = "up")]
@@ -126,6 +126,21 @@ fn loss(text: &str) -> Result<u32, String> {
         true => Ok((number * 1_000.0).round() as u32),
         false => Err(refused()),
     }
+}
+
+/// A delay as manifests write it, in microseconds.
+fn micros(text: &str) -> Result<u64, String> {
+    let micros = LinkDelay::from(text).micros();
+    micros.map_err(|error| error.to_string())
+}
+
+/// A rate as manifests write it, or 0.
+fn rate(text: &str) -> Result<u64, String> {
+    if text == "0" {
+        return Ok(0);
+    }
+    let rate = BitRate::from(text).bits_per_second();
+    rate.map_err(|error| format!("{error}; 0 takes the limit away"))
 }
 
 fn sides(text: &str) -> Result<Sides, String> {
@@ -254,31 +269,61 @@ fn table(network: &Network, seen: &request::Seen, stats: Option<&Stats>) -> Stri
 pub(super) fn link(args: &Link) -> anyhow::Result<ExitCode> {
     let folder = at(args.dir.as_deref())?;
     folder::running(&folder)?;
-    let micros = |time: Duration| time.as_micros() as u64;
+    let change = Change {
+        rate_bps: args.rate,
+        delay_us: args.delay,
+        jitter_us: args.jitter,
+        loss_per_100k: args.loss,
+        queue_bytes: None,
+        up: match (args.up, args.down) {
+            (true, _) => Some(true),
+            (_, true) => Some(false),
+            _ => None,
+        },
+    };
+    if change == Change::default() {
+        return Err(Refusal::one(format!(
+            "nothing is to change of link {:?}; accepted are --delay, --jitter, --loss, --rate, --down and --up",
+            args.link
+        )));
+    }
+    known(&folder, &args.link)?;
     let request = Request::Set {
         link: args.link.clone(),
         sides: args.only.unwrap_or_default(),
-        change: Change {
-            rate_bps: args.rate,
-            delay_us: args.delay.map(micros),
-            jitter_us: args.jitter.map(micros),
-            loss_per_100k: args.loss,
-            queue_bytes: None,
-            up: match (args.up, args.down) {
-                (true, _) => Some(true),
-                (_, true) => Some(false),
-                _ => None,
-            },
-        },
+        change,
         after_ms: 0,
     };
     runner::ask(&folder, &request)?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// Whether the link process has this link.
+fn known(folder: &Path, name: &str) -> anyhow::Result<()> {
+    let Ok(Answer::Stats(stats)) = runner::ask(folder, &Request::Stats) else {
+        return Ok(());
+    };
+    if stats.links.iter().any(|link| link.name == name) {
+        return Ok(());
+    }
+    let names: Vec<&str> = stats.links.iter().map(|link| link.name.as_str()).collect();
+    let network = folder::plan(folder)?.network;
+    let what = match network.links.iter().any(|link| link.name == name) {
+        true => {
+            "has nothing to emulate and can only be changed or captured in a testbed with --emulate-all"
+        }
+        false => "is no link of this testbed",
+    };
+    Err(Refusal::one(format!(
+        "{name:?} {what}; accepted are {}",
+        names.join(", ")
+    )))
+}
+
 pub(super) fn capture(args: &Capture) -> anyhow::Result<ExitCode> {
     let folder = at(args.dir.as_deref())?;
     folder::running(&folder)?;
+    known(&folder, &args.link)?;
     // The link process is in another folder.
     let file = args.file.as_ref().map(std::path::absolute).transpose()?;
     let request = Request::Capture {
@@ -330,6 +375,26 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn delays_and_rates_are_written_as_in_a_manifest() {
+        assert_eq!(micros("0ms"), Ok(0));
+        assert_eq!(micros("120ms"), Ok(120_000));
+        assert_eq!(rate("5M"), Ok(5_000_000));
+        assert_eq!(rate("0"), Ok(0));
+        for text in ["5", "fast", "-1ms"] {
+            let refused = micros(text).unwrap_err();
+            assert!(
+                refused.starts_with(&format!("{text:?} is not a delay of ")),
+                "{refused}"
+            );
+        }
+        let refused = rate("fast").unwrap_err();
+        assert!(
+            refused.contains("such as 800k or 10M; 0 takes"),
+            "{refused}"
+        );
+    }
 
     #[test]
     fn a_loss_is_a_share_in_percent() {

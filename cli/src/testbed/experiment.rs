@@ -3,6 +3,7 @@
 mod namespaces;
 pub(super) mod traffic;
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use crate::commands;
 use crate::exit::Refusal;
 use crate::scenario::{self, Scenario};
 use crate::signals::Signals;
+use crate::up::folders;
 use namespaces::{Namespaces, Origin};
 
 /// Run a file of viewers and events again and again; write figures, plots and a page
@@ -59,8 +61,12 @@ Exit code: 0 = every run came to an end, 1 = some did not, 64 = the file cannot 
 
 /// Reads, plans, runs.
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let text = std::fs::read_to_string(&args.file)
-        .map_err(|error| Refusal::one(format!("cannot read {:?}: {error}", args.file)))?;
+    let text = std::fs::read_to_string(&args.file).map_err(|error| {
+        Refusal::one(format!(
+            "experiment {:?} cannot be read: {error}",
+            args.file
+        ))
+    })?;
     let name = args.file.display().to_string();
     let experiment = file::parse(&text, &name, args.repetitions).map_err(refuse)?;
     let folder = args.file.parent().unwrap_or(Path::new("."));
@@ -77,10 +83,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         commands::print(&schedules(&job)?)?;
         return Ok(ExitCode::SUCCESS);
     };
-    std::fs::create_dir_all(out).with_context(|| format!("cannot make {out:?}"))?;
-    let out = out
-        .canonicalize()
-        .with_context(|| format!("cannot find {out:?}"))?;
+    let (out, _lock) = results_in(out)?;
+    write(&out.join(EXPERIMENT), &text)?;
     let origin = Origin {
         manifest: manifest.clone(),
         media: args.media.clone(),
@@ -98,7 +102,6 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         manifest_digest: &digest(&read(&manifest)?),
         program: PROGRAM,
     };
-    write(&out.join("experiment.yaml"), &text)?;
     for file in results.files() {
         write(&out.join(&file.name), &file.text)?;
     }
@@ -116,6 +119,32 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
             false => ExitCode::FAILURE,
         },
     )
+}
+
+/// The folder of results, and what makes it this process's: a new one, an empty one, or one of an earlier experiment,
+/// whose files are replaced.
+fn results_in(out: &Path) -> anyhow::Result<(PathBuf, File)> {
+    folders::make(out)?;
+    let unusable = || format!("folder {out:?} cannot be used");
+    let folder = out.canonicalize().with_context(unusable)?;
+    let mut entries = std::fs::read_dir(&folder).with_context(unusable)?;
+    if !folder.join(EXPERIMENT).is_file() && entries.next().is_some() {
+        return Err(Refusal::one(format!(
+            "folder {out:?} of --out holds other files; a new folder or one of an earlier experiment is accepted"
+        )));
+    }
+    let lock = File::options()
+        .create(true)
+        .append(true)
+        .open(folder.join(EXPERIMENT))
+        .with_context(unusable)?;
+    match lock.try_lock() {
+        Ok(()) => Ok((folder, lock)),
+        Err(TryLockError::WouldBlock) => Err(Refusal::one(format!(
+            "an experiment is running in folder {out:?} of --out; another folder is accepted"
+        ))),
+        Err(TryLockError::Error(error)) => Err(error).with_context(unusable),
+    }
 }
 
 /// Runs one after the other; what was run before an interrupt is kept.
@@ -227,6 +256,8 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
 
 /// What a start takes before the first one was measured.
 const START: Duration = Duration::from_secs(6);
+/// What was run; it marks a folder of results.
+const EXPERIMENT: &str = "experiment.yaml";
 const PROGRAM: &str = concat!("banyan ", env!("CARGO_PKG_VERSION"));
 
 #[cfg(test)]
@@ -248,6 +279,28 @@ mod tests {
         assert!(parsed(&["pears.yaml", "--plan"]).is_ok());
         let args = parsed(&["pears.yaml", "--out", "pears", "--repetitions", "2"]).unwrap();
         assert_eq!(args.repetitions, Some(2));
+    }
+
+    #[test]
+    fn results_replace_those_of_an_earlier_experiment_and_nothing_else() {
+        let work = tempfile::tempdir().unwrap();
+        let (out, lock) = results_in(&work.path().join("pears")).unwrap();
+        write(&out.join(EXPERIMENT), "name: pears").unwrap();
+        write(&out.join("runs.csv"), "").unwrap();
+        let refused = results_in(&out).unwrap_err().to_string();
+        assert!(
+            refused.starts_with("an experiment is running in folder "),
+            "{refused}"
+        );
+        drop(lock);
+        assert_eq!(results_in(&out).unwrap().0, out);
+        let refused = results_in(work.path()).unwrap_err().to_string();
+        assert!(
+            refused.ends_with(
+                "holds other files; a new folder or one of an earlier experiment is accepted"
+            ),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -64,14 +64,16 @@ pub(super) struct Folder {
 impl Folder {
     /// Takes a folder and empties it of an earlier run. One that holds anything else is refused.
     pub(super) fn claim(path: &Path) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(path).with_context(|| format!("cannot make {path:?}"))?;
-        let path = path.canonicalize()?;
-        if !path.join(LOCK).exists() && std::fs::read_dir(&path)?.next().is_some() {
+        folders::make(path)?;
+        let unusable = || format!("folder {path:?} cannot be used");
+        let path = path.canonicalize().with_context(unusable)?;
+        let mut entries = std::fs::read_dir(&path).with_context(unusable)?;
+        if !path.join(LOCK).exists() && entries.next().is_some() {
             return Err(Refusal::one(format!(
                 "{path:?} is not empty and no folder of a testbed; choose another with --dir"
             )));
         }
-        let lock = File::create(path.join(LOCK))?;
+        let lock = File::create(path.join(LOCK)).with_context(unusable)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

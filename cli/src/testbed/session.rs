@@ -105,8 +105,10 @@ impl Session {
         let network = network(&scenario)?;
         for name in &setup.later {
             if !network.members.contains_key(name) {
+                let names: Vec<&str> = network.members.keys().map(String::as_str).collect();
                 return Err(Refusal::one(format!(
-                    "there is no member {name:?} to start later"
+                    "there is no member {name:?} to start later; known are {}",
+                    names.join(", ")
                 )));
             }
         }

@@ -60,7 +60,8 @@ impl Client {
         request: Request<Empty<Bytes>>,
     ) -> anyhow::Result<(http::StatusCode, Bytes)> {
         let exchange = async {
-            let response = self.0.request(request).await?;
+            let response = self.0.request(request).await;
+            let response = response.with_context(|| format!("{url} does not answer"))?;
             let status = response.status();
             let body = Limited::new(response.into_body(), LARGEST).collect().await;
             let body = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();

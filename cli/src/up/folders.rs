@@ -4,8 +4,19 @@ use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tempfile::TempDir;
+
+/// Makes a folder and those above it, and sees that files can be written there.
+pub(crate) fn make(path: &Path) -> anyhow::Result<()> {
+    let made = std::fs::create_dir_all(path).and_then(|()| tempfile::tempfile_in(path));
+    match made {
+        Ok(_) => Ok(()),
+        Err(error) => bail!(
+            "folder {path:?} cannot be used: {error}; a folder in which this user may write is accepted"
+        ),
+    }
+}
 
 /// Removed when dropped, but for the prepared assets.
 pub(crate) struct Folders {
@@ -24,8 +35,7 @@ impl Folders {
             .prefix("banyan-up-")
             .tempdir()
             .context("cannot make a temporary folder")?;
-        std::fs::create_dir_all(cache)
-            .with_context(|| format!("cannot make cache folder {cache:?}"))?;
+        make(cache)?;
         let mut caches = BTreeMap::new();
         let mut locks = Vec::new();
         for server in servers {
@@ -108,6 +118,21 @@ mod tests {
         );
         drop(first);
         assert_eq!(name(&make()), "pear");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_used_is_told_with_the_reason() {
+        let work = tempfile::tempdir().unwrap();
+        let file = work.path().join("pears");
+        std::fs::write(&file, "").unwrap();
+        let path = file.join("below");
+        assert_eq!(
+            make(&path).unwrap_err().to_string(),
+            format!(
+                "folder {path:?} cannot be used: Not a directory (os error 20); a folder in which this user may write is accepted"
+            )
+        );
+        assert!(make(&work.path().join("new")).is_ok());
     }
 
     #[test]

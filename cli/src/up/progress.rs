@@ -60,11 +60,12 @@ impl Shown {
         let tenths = content.permille / 100;
         if content.state == "preparing" && self.tenths != Some(tenths) {
             self.tenths = Some(tenths);
-            let rest = remaining(content);
-            output.mention(&format!(
-                "preparing {name}: {} % {rest}",
-                content.permille / 10
-            ));
+            let line = format!(
+                "preparing {name}: {} % {}",
+                content.permille / 10,
+                remaining(content)
+            );
+            output.mention(line.trim_end());
         } else if content.state == "offered" && self.state != "offered" {
             output.mention(&format!("{name} is ready"));
         }
