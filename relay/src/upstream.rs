@@ -91,6 +91,8 @@ pub(crate) struct Upstream {
     stall: Stall,
     leaving: Option<Cause>,
     exhausted: bool,
+    /// Rounds that failed since the last live path.
+    rounds: u32,
 }
 
 impl Upstream {
@@ -109,6 +111,7 @@ impl Upstream {
             stall: Stall::default(),
             leaving: None,
             exhausted: false,
+            rounds: 0,
         }
     }
 
@@ -197,7 +200,8 @@ impl Upstream {
             && !self.parents.has_failed(parent)
         {
             let patience = self.tuning.first_message_warm + 2 * reached_in;
-            self.deadline = self.last_message + patience.min(self.tuning.first_message);
+            let most = self.patient(self.tuning.first_message, FIRST_MESSAGE_DOUBLES);
+            self.deadline = self.last_message + patience.min(most);
         }
     }
 
@@ -216,7 +220,14 @@ impl Upstream {
             self.stall.arrived(now);
             self.broken_since = None;
             self.exhausted = false;
+            self.rounds = 0;
         }
+    }
+
+    /// Times of the tuning for a parent that is being joined. Who may be near is not waited for; when nobody was, all may
+    /// be far: each round without success doubles them, or a path whose round trip is longer would never be joined.
+    fn patient(&self, time: Duration, most: u32) -> Duration {
+        time * (1 << self.rounds.min(most))
     }
 
     /// The parent told of its path. True when our own telling changes.
@@ -224,7 +235,7 @@ impl Upstream {
         if told.path.contains(&self.me) {
             self.leaving = Some(Cause::PathLoop);
         } else if let Flow::Repairing { since } = told.flow
-            && since > self.tuning.repair_limit
+            && since > self.patient(self.tuning.repair_limit, JOIN_DOUBLES)
         {
             self.leaving = Some(Cause::ParentRepairing);
         }
@@ -349,8 +360,9 @@ impl Upstream {
                 };
                 self.told = Told::default();
                 self.on_message(now);
-                self.deadline = now + self.tuning.first_message;
-                self.join_by = now + self.tuning.join;
+                self.deadline =
+                    now + self.patient(self.tuning.first_message, FIRST_MESSAGE_DOUBLES);
+                self.join_by = now + self.patient(self.tuning.join, JOIN_DOUBLES);
                 return Order::Subscribe { parent, fresh };
             }
             Turn::Later(at) => return Order::Wait(at),
@@ -360,6 +372,7 @@ impl Upstream {
             self.exhausted = true;
             return Order::Exhausted;
         }
+        self.rounds = self.rounds.saturating_add(1);
         self.parents.begin_round();
         let until = self.parents.earliest(now);
         if until <= now {
@@ -381,3 +394,9 @@ impl Upstream {
         }
     }
 }
+
+/// The first message of a parent is waited for 8 times as long at most: four seconds, in which a connection is opened and
+/// answered over a round trip of two.
+const FIRST_MESSAGE_DOUBLES: u32 = 3;
+/// Its way to the media 4 times: who answers may be cut off itself.
+const JOIN_DOUBLES: u32 = 2;

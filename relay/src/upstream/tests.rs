@@ -102,7 +102,7 @@ fn over_a_connection_that_is_open_the_first_message_comes_soon_and_once_only_tha
     assert!(matches!(machine.poll(until), Order::Wait(_)));
     assert_eq!(machine.poll(again), subscribe("mid-0"));
     machine.expect_answer(MS(20));
-    assert_eq!(machine.poll(again), Order::Wait(again + MS(500)));
+    assert_eq!(machine.poll(again), Order::Wait(again + MS(1000)));
     // A far one is never hurried.
     let mut machine = flowing(&["mid-0", "mid-1"], start);
     machine.on_failure(Cause::ConnectionLost);
@@ -110,6 +110,43 @@ fn over_a_connection_that_is_open_the_first_message_comes_soon_and_once_only_tha
     assert_eq!(machine.poll(start), subscribe("mid-1"));
     machine.expect_answer(MS(180));
     assert_eq!(machine.poll(start), Order::Wait(start + MS(500)));
+}
+
+#[test]
+fn every_round_without_success_waits_twice_as_long_until_one_succeeds() {
+    let start = Instant::now();
+    let mut machine = machine(&["mid-0"], start);
+    let mut now = start;
+    for (first, join) in [
+        (500, 3000),
+        (1000, 6000),
+        (2000, 12_000),
+        (4000, 12_000),
+        (4000, 12_000),
+    ] {
+        assert_eq!(machine.poll(now), subscribe("mid-0"));
+        assert_eq!(machine.poll(now), Order::Wait(now + MS(first)));
+        // It answers, and does not get any further.
+        machine.on_message(now);
+        machine.deadline = now + MS(60_000);
+        assert_eq!(machine.poll(now), Order::Wait(now + MS(join)));
+        now += MS(join);
+        assert_eq!(machine.poll(now), left("mid-0", Cause::Unready));
+        if machine.poll(now) == Order::Exhausted {
+            machine.poll(now);
+        }
+        now += MS(10_000);
+    }
+    assert_eq!(machine.poll(now), subscribe("mid-0"));
+    machine.on_flowing(now);
+    machine.on_failure(Cause::ConnectionLost);
+    machine.poll(now);
+    now += MS(10_000);
+    assert!(matches!(
+        machine.poll(now),
+        Order::Subscribe { .. } | Order::Exhausted
+    ));
+    assert_eq!(machine.patient(MS(500), 3), MS(500));
 }
 
 #[test]
