@@ -85,7 +85,28 @@ pub fn import(text: &str, name: &str, bootstrap: Option<&str>) -> Result<Importe
         return Ok(imported);
     }
     let overlay = bootstrap.map(bootstrap::parse).transpose()?;
-    interpret::manifest(&drawing, name, overlay.as_ref())
+    let mut imported = interpret::manifest(&drawing, name, overlay.as_ref())?;
+    for sentence in imported.unmapped.iter_mut().chain(&mut imported.notes) {
+        *sentence = one_line(sentence);
+    }
+    Ok(imported)
+}
+
+/// A sentence stays one, whatever the names in it are.
+fn one_line(sentence: &str) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let mut line: String = sentence.chars().take(LONGEST_SENTENCE).map(plain).collect();
+    if sentence.len() > line.len() {
+        line.push('…');
+    }
+    line
+}
+
+fn within(what: &'static str, count: usize, most: usize) -> Result<(), Error> {
+    match count > most {
+        true => Err(Error::Many { count, what, most }),
+        false => Ok(()),
+    }
 }
 
 /// Reads a topology file of either format.
@@ -104,5 +125,9 @@ pub fn read(text: &str) -> Result<Drawing, Error> {
     }
 }
 
+/// As many as a manifest holds.
+const MOST_NODES: usize = 256;
+/// Characters; longer ones quote a name that is none.
+const LONGEST_SENTENCE: usize = 400;
 /// Far above any topology that was drawn by hand.
 pub const MAX_BYTES: usize = 8 << 20;

@@ -29,5 +29,7 @@ for _, member in inspect.getmembers(module, inspect.isclass):
     for command in service.startup + service.validate + service.shutdown:
         assert command.removeprefix("bash ") in files, command
     found.append({"name": service.name, "files": files, "mode": service.validation_mode.name,
-                  "dependencies": service.dependencies, "startup": service.startup, "validate": service.validate})
+                  "period": service.validation_period, "timer": service.validation_timer,
+                  "executables": service.executables, "dependencies": service.dependencies,
+                  "startup": service.startup, "validate": service.validate, "shutdown": service.shutdown})
 print(json.dumps(found))

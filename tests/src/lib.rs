@@ -9,6 +9,7 @@ pub mod browser;
 pub mod chunks;
 pub mod cluster;
 pub mod crd_cases;
+pub mod exported;
 pub mod ffmpeg;
 pub mod fixtures;
 pub mod grpc;

@@ -117,6 +117,11 @@ impl Testbed {
         edge.expect("there must be such an edge").to_owned()
     }
 
+    /// Every process that was started for it or in it.
+    pub fn processes(&self) -> Vec<process::Process> {
+        process::tagged(&self.tag)
+    }
+
     /// Every chunk that crossed a link so far.
     pub fn links(&self) -> Vec<LinkRow> {
         record::links(&self.folder().join("record"))

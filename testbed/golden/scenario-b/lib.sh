@@ -61,12 +61,17 @@ start_program() {
 }
 
 play() {
-  local program stream=$1
+  local program first=$node-$1 name=$node-$1 number=1
   program=$(find_program banyan)
   shift
   mkdir -p "$state/viewers"
-  "$program" play "$@" --for "${BANYAN_WATCH_FOR:-24h}" --json --trace "$state/viewers/$node-$stream.csv" \
-    < /dev/null > "$state/viewers/$node-$stream.json" 2>> "$state/logs/$node.log" &
+  # One that came before keeps its report.
+  while [ -e "$state/viewers/$name.json" ]; do
+    number=$((number + 1))
+    name=$first.$number
+  done
+  "$program" play "$@" --for "${BANYAN_WATCH_FOR:-24h}" --json --trace "$state/viewers/$name.csv" \
+    < /dev/null > "$state/viewers/$name.json" 2>> "$state/logs/$node.log" &
 }
 
 capture() {

@@ -18,14 +18,14 @@ NAME = "scenario-b"
 
 # identifier, name, type, model, x, y, icon, services
 NODES = [
-    (1, "c1", "DEFAULT", "banyan-host", 640, 140, "edge", ["IPForward", "BanyanRoutes", "BanyanRelay"]),
-    (2, "c2", "DEFAULT", "banyan-host", 640, 340, "edge", ["IPForward", "BanyanRoutes", "BanyanRelay"]),
     (3, "control", "DEFAULT", "banyan-host", 360, 320, "control", ["BanyanRoutes", "BanyanControl"]),
-    (4, "n1", "DEFAULT", "banyan-host", 460, 140, "relay", ["IPForward", "BanyanRoutes", "BanyanRelay"]),
-    (5, "n2", "DEFAULT", "banyan-host", 460, 340, "relay", ["IPForward", "BanyanRoutes", "BanyanRelay"]),
-    (6, "rp", "DEFAULT", "banyan-host", 280, 240, "root", ["IPForward", "BanyanRoutes", "BanyanRelay"]),
     (7, "s1", "DEFAULT", "banyan-host", 100, 140, "server", ["BanyanRoutes", "BanyanContentServer"]),
     (8, "s2", "DEFAULT", "banyan-host", 100, 340, "server", ["BanyanRoutes", "BanyanContentServer"]),
+    (6, "rp", "DEFAULT", "banyan-host", 280, 240, "root", ["IPForward", "BanyanRoutes", "BanyanRelay"]),
+    (4, "n1", "DEFAULT", "banyan-host", 460, 140, "relay", ["IPForward", "BanyanRoutes", "BanyanRelay"]),
+    (5, "n2", "DEFAULT", "banyan-host", 460, 340, "relay", ["IPForward", "BanyanRoutes", "BanyanRelay"]),
+    (1, "c1", "DEFAULT", "banyan-host", 640, 140, "edge", ["IPForward", "BanyanRoutes", "BanyanRelay"]),
+    (2, "c2", "DEFAULT", "banyan-host", 640, 340, "edge", ["IPForward", "BanyanRoutes", "BanyanRelay"]),
     (9, "screen-1", "DEFAULT", "banyan-client", 800, 140, "client", ["BanyanRoutes", "BanyanViewer"]),
     (10, "screen-2", "DEFAULT", "banyan-client", 800, 340, "client", ["BanyanRoutes", "BanyanViewer"]),
 ]
@@ -53,7 +53,7 @@ METADATA = {
 def arguments():
     parser = argparse.ArgumentParser(description=f"Build and start {NAME} in CORE.")
     parser.add_argument("--address", default="localhost:50051", help="gRPC of core-daemon [%(default)s]")
-    parser.add_argument("--no-start", action="store_true", help="leave the session in its configuration state")
+    parser.add_argument("--no-start", action="store_true", help="only define the session; start it in core-gui")
     parser.add_argument("--link-effects", choices=["netem", "none"], default="netem",
                         help="whether links get delay, loss and rate [%(default)s]")
     parser.add_argument("--keep", action="store_true", help="keep the session also when its start fails")
@@ -103,11 +103,8 @@ def main():
         started = False
         try:
             build(session, asked)
-            if asked.no_start:
-                started = True
-                print(session.id)
-                return 0
-            started, errors = core.start_session(session)
+            # Also what is only drawn is sent by this call.
+            started, errors = core.start_session(session, definition=asked.no_start)
             if started:
                 print(session.id)
                 return 0

@@ -27,8 +27,19 @@ pub fn export(files: &[File]) -> Vec<String> {
         None => faults.push("scenario.py is missing".to_owned()),
         Some(script) => client(&script, &mut faults),
     }
+    match text("experiments/session.py") {
+        None => faults.push("experiments/session.py is missing".to_owned()),
+        Some(script) => experiments(&script, &mut faults),
+    }
+    if !text("README.md").is_some_and(|text| text.contains("net.bridge.bridge-nf-call-iptables=0"))
+    {
+        faults.push(
+            "README.md: it does not tell that Docker's rules drop frames of bridges".to_owned(),
+        );
+    }
     for file in files {
         shell(file, &mut faults);
+        background(file, &mut faults);
     }
     faults
 }
@@ -86,6 +97,9 @@ fn scenario(root: &Element, files: &[File], faults: &mut Vec<String>) {
     for device in &devices {
         device_services(device, &scripts, faults);
     }
+    for device in &devices {
+        forwarding(root, device, faults);
+    }
     let switches: BTreeSet<&str> = networks.iter().filter_map(|n| n.attribute("id")).collect();
     links(root, &ids, &switches, faults);
     for value in root.below("session_metadata", "configuration") {
@@ -134,6 +148,22 @@ fn device_services(device: &Element, scripts: &BTreeSet<&str>, faults: &mut Vec<
     }
 }
 
+/// The model of a router would forward; a list of services says it itself.
+fn forwarding(root: &Element, device: &Element, faults: &mut Vec<String>) {
+    let own = device.attribute("id");
+    let ends = root
+        .below("links", "link")
+        .flat_map(|link| [link.attribute("node1"), link.attribute("node2")]);
+    let mut services = device.below("services", "service");
+    let forwards = services.any(|service| service.attribute("name") == Some("IPForward"));
+    if ends.filter(|end| *end == own).count() > 1 && !forwards {
+        faults.push(format!(
+            "node {}: it has several links, and its list of services leaves out IPForward",
+            device.attribute("name").unwrap_or_default()
+        ));
+    }
+}
+
 fn links(root: &Element, ids: &BTreeSet<u32>, switches: &BTreeSet<&str>, faults: &mut Vec<String>) {
     let mut taken: BTreeMap<String, String> = BTreeMap::new();
     for link in root.below("links", "link") {
@@ -177,6 +207,11 @@ fn links(root: &Element, ids: &BTreeSet<u32>, switches: &BTreeSet<&str>, faults:
             if all.iter().any(|key| number(key).is_none()) {
                 faults.push(format!(
                     "{title}: what options leave out counts as 0, so all are written"
+                ));
+            }
+            if options.attribute("unidirectional") != Some("0") {
+                faults.push(format!(
+                    "{title}: options of one direction: an edit of such a link changes one end only"
                 ));
             }
             if number("buffer").is_none_or(|packets| packets < 1.0) {
@@ -272,6 +307,48 @@ fn client(script: &str, faults: &mut Vec<String>) {
     }
     if script.contains("Geo(") {
         faults.push("scenario.py: Geo is never sent".to_owned());
+    }
+}
+
+/// What `edit_link` sends replaces all options of a link.
+fn experiments(script: &str, faults: &mut Vec<String>) {
+    let keys = [
+        "bandwidth=",
+        "delay=",
+        "jitter=",
+        "loss=",
+        "dup=",
+        "buffer=",
+    ];
+    for line in script.lines().filter(|line| line.contains("dict(")) {
+        if !keys.iter().all(|key| line.contains(key)) {
+            let line = line.trim();
+            faults.push(format!(
+                "experiments: {line}: what an edit leaves out becomes 0"
+            ));
+        }
+    }
+}
+
+/// Commands that Python sends to a node and does not wait for.
+fn background(file: &File, faults: &mut Vec<String>) {
+    let text = String::from_utf8_lossy(&file.contents);
+    if !file.path.ends_with(".py") {
+        return;
+    }
+    for line in text.lines().filter(|line| line.contains("&\"")) {
+        if !line.contains("> /dev/null 2>&1 &\"") {
+            let (path, line) = (&file.path, line.trim());
+            faults.push(format!(
+                "{path}: a background process holds CORE's output: {line}"
+            ));
+        }
+    }
+    if text.contains("unidirectional=True") {
+        faults.push(format!(
+            "{}: an edit of one direction changes one end only",
+            file.path
+        ));
     }
 }
 

@@ -1,7 +1,10 @@
 //! Experiments over a running session: harm at a time, and a line of `events.csv` for each.
 
-use super::plan::Plan;
+use banyan_control::roster::Role;
+
+use super::plan::{Plan, Planned};
 use super::{File, program, text};
+use crate::model::NodeKind;
 
 pub(super) fn files(plan: &Plan<'_>) -> Vec<File> {
     let link = plan
@@ -13,22 +16,38 @@ pub(super) fn files(plan: &Plan<'_>) -> Vec<File> {
         Some(link) => (link.ends[0].0.name.as_str(), link.ends[1].0.name.as_str()),
         None => ("", ""),
     };
-    let relay = plan.nodes_with("BanyanRelay");
-    let relay = relay.last().copied().unwrap_or_default();
+    // One that others depend on, where there is one; else an edge, whose viewers have another.
+    let relays = plan
+        .nodes
+        .iter()
+        .filter(|node| node.services.contains(&"BanyanRelay"));
+    let is_interior =
+        |node: &&Planned<'_>| node.member.is_some_and(|member| member.role == Role::Relay);
+    let relay = relays.clone().find(is_interior).or(relays.last());
+    let relay = relay.map_or("", |node| node.node.name.as_str());
     let mut pairs: Vec<String> = Vec::new();
     for link in &plan.links {
         let [(one, first), (other, second)] = link.ends;
         let options = &link.options;
+        // A number that Python takes for one with a fraction.
+        let loss: f64 = options.loss.parse().unwrap_or_default();
         pairs.push(format!(
-            "    ({:?}, {}, {}, {:?}, {}, {}, dict(bandwidth={}, delay={}, jitter={}, loss={}, dup=0, buffer={})),",
+            "    ({:?}, {}, {}, {:?}, {}, {}, dict(bandwidth={}, delay={}, jitter={}, loss={loss:?}, dup=0, buffer={})),",
             one.name, one.id, first.index, other.name, other.id, second.index,
-            options.bandwidth, options.delay, options.jitter, options.loss, options.buffer
+            options.bandwidth, options.delay, options.jitter, options.buffer
         ));
     }
     let nodes: Vec<String> = plan
         .nodes
         .iter()
         .map(|node| format!("    {:?}: {},", node.node.name, node.node.id))
+        .collect();
+    let switches = plan
+        .nodes
+        .iter()
+        .filter(|node| node.node.kind == NodeKind::Switch);
+    let switches: Vec<String> = switches
+        .map(|node| format!("{:?}", node.node.name))
         .collect();
     let fill = |script: &str| {
         script
@@ -41,7 +60,8 @@ pub(super) fn files(plan: &Plan<'_>) -> Vec<File> {
             "experiments/session.py",
             SESSION
                 .replace("@links@", &pairs.join("\n"))
-                .replace("@nodes@", &nodes.join("\n")),
+                .replace("@nodes@", &nodes.join("\n"))
+                .replace("@switches@", &switches.join(", ")),
         ),
         program("experiments/link_down.py", fill(LINK_DOWN)),
         program("experiments/loss_ramp.py", fill(LOSS_RAMP)),
@@ -73,6 +93,9 @@ NODES = {
 @nodes@
 }
 
+# They are bridges: no command runs there.
+SWITCHES = {@switches@}
+
 
 class Session:
     """Finds the one session that has our nodes."""
@@ -85,6 +108,8 @@ class Session:
         events.parent.mkdir(exist_ok=True)
         self.events = events.open("a", newline="")
         self.rows = csv.writer(self.events)
+        if not events.stat().st_size:
+            self.rows.writerow(["unix_s", "event", "subject", "detail"])
 
     def _number(self):
         ours = []
@@ -105,7 +130,9 @@ class Session:
         time.sleep(seconds)
 
     def command(self, node, command):
-        return self.core.node_command(self.number, NODES[node], command, wait=True, shell=True)
+        status, output = self.core.node_command(self.number, NODES[node], command, wait=True, shell=True)
+        if status:
+            sys.exit(f"{node}: {command}: {output.strip() or status}")
 
     def link(self, one, other):
         for link in LINKS:
@@ -125,10 +152,14 @@ class Session:
     def set_link(self, one, other, state):
         """up or down, at both ends. Links are never deleted: CORE 9.2 cannot add them again."""
         first, _, iface1, second, _, iface2, _ = self.link(one, other)
-        for node, iface in ((first, iface1), (second, iface2)):
+        ends = [(node, iface) for node, iface in ((first, iface1), (second, iface2)) if node not in SWITCHES]
+        for node, iface in ends:
+            # Otherwise the kernel forgets the IPv6 addresses of an interface that is down, as it does its routes.
+            self.command(node, f"echo 1 > /proc/sys/net/ipv6/conf/eth{iface}/keep_addr_on_down")
             self.command(node, f"ip link set eth{iface} {state}")
-        for node in (first, second):
-            self.command(node, f"bash '{EXPORT}/start/{node}.sh' routes")
+        for node, _ in ends:
+            if state == "up":
+                self.command(node, f"bash '{EXPORT}/start/{node}.sh' routes")
         self.note("link", f"{one}--{other}", state)
 "##;
 
@@ -138,9 +169,11 @@ from session import Session
 
 session = Session()
 session.wait(10)
-session.set_link("@one@", "@other@", "down")
-session.wait(10)
-session.set_link("@one@", "@other@", "up")
+try:
+    session.set_link("@one@", "@other@", "down")
+    session.wait(10)
+finally:
+    session.set_link("@one@", "@other@", "up")
 session.wait(10)
 "#;
 
@@ -149,10 +182,12 @@ const LOSS_RAMP: &str = r#"#!/usr/bin/env python3
 from session import Session
 
 session = Session()
-for loss in (0.0, 0.5, 1.0, 2.0, 5.0, 10.0):
-    session.edit("@one@", "@other@", loss=loss)
-    session.wait(10)
-session.edit("@one@", "@other@")
+try:
+    for loss in (0.0, 0.5, 1.0, 2.0, 5.0, 10.0):
+        session.edit("@one@", "@other@", loss=loss)
+        session.wait(10)
+finally:
+    session.edit("@one@", "@other@")
 session.wait(10)
 "#;
 
@@ -162,9 +197,11 @@ from session import Session
 
 session = Session()
 session.wait(10)
-session.edit("@one@", "@other@", bandwidth=1_000_000)
-session.wait(20)
-session.edit("@one@", "@other@")
+try:
+    session.edit("@one@", "@other@", bandwidth=1_000_000)
+    session.wait(20)
+finally:
+    session.edit("@one@", "@other@")
 session.wait(10)
 "#;
 
@@ -177,9 +214,11 @@ session = Session()
 session.wait(10)
 session.command(node, f"kill -9 $(cat '{EXPORT}/run/pids/{node}.run')")
 session.note("member", node, "killed")
-session.wait(15)
-session.command(node, f"bash '{EXPORT}/start/{node}.sh' run > /dev/null 2>&1 &")
-session.note("member", node, "started")
+try:
+    session.wait(15)
+finally:
+    session.command(node, f"bash '{EXPORT}/start/{node}.sh' run > /dev/null 2>&1 &")
+    session.note("member", node, "started")
 session.wait(15)
 "#;
 

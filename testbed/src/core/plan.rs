@@ -61,7 +61,7 @@ impl<'a> Plan<'a> {
             .filter(|member| member.role == banyan_control::roster::Role::Edge)
             .map(|member| member.name.as_str())
             .collect();
-        let nodes = network.nodes.iter().map(|node| {
+        let nodes = in_order(source).into_iter().map(|node| {
             let member = node.member.as_deref().and_then(|name| members.get(name));
             Planned {
                 node,
@@ -124,6 +124,20 @@ impl<'a> Plan<'a> {
             .filter(|node| node.services.contains(&service));
         nodes.map(|node| node.node.name.as_str()).collect()
     }
+}
+
+/// What forwards, then members in the order of their starts, then who watches: CORE boots ten nodes at a time in the
+/// order of the file, each until its services are valid, so nobody may wait for one that comes later.
+fn in_order<'a>(source: &Source<'a>) -> Vec<&'a Node> {
+    let members = &source.layout.members;
+    let place = |node: &&Node| match &node.member {
+        Some(name) => 1 + members.iter().take_while(|one| one.name != *name).count(),
+        None if node.kind == NodeKind::Switch || node.forwards() => 0,
+        None => usize::MAX,
+    };
+    let mut nodes: Vec<&Node> = source.network.nodes.iter().collect();
+    nodes.sort_by_key(place);
+    nodes
 }
 
 /// Names become a folder, a socket and unquoted words of commands.

@@ -43,10 +43,12 @@ const README: &str = r#"# @topology@ in CORE
 
 For CORE 9.1 and newer. The same programs and the same manifest as everywhere; only the network is emulated.
 
-1. `./setup` says the line for core.conf; restart core-daemon after it.
+1. `./setup` says the line for core.conf; restart core-daemon after it. CORE reads one export at a time: with the line
+   of another one its nodes would run that one's scripts.
 2. Programs: `bin/` of this folder (an export with `--bundle` has them), `BANYAN_BIN` in `env`, or the path.
 3. `sudo core-python scenario.py`, or open `scenario.xml` in core-gui and start it.
-4. `./term NODE` is a shell on a node; `run/logs`, `run/record`, `run/viewers` fill while it runs.
+4. `./term NODE` is a shell on a node; `run/logs`, `run/record`, `run/viewers` fill while it runs. Viewers write their
+   reports when they are stopped, as by `./term NODE bash start/NODE.sh stop view`.
 
 `scenario.py --link-effects=none` leaves delay, loss and rate out, for kernels without netem; `--no-start` only draws;
 `--capture` writes packets of every member into `run/captures`; `--keep` keeps a session whose start failed.
@@ -60,9 +62,10 @@ read the package: see 1.
 
 ## Experiments
 
-`core-python experiments/NAME.py`: link_down, loss_ramp, bandwidth_drop, kill_and_restart, viewers_come_and_go. Each
-writes time stamps into `run/events.csv`. CORE before 9.1 can open `scenario.xml` at most; that is not tested.
-Docker on the same host drops forwarded frames of bridges: `sysctl net.bridge.bridge-nf-call-iptables=0`.
+`sudo core-python experiments/NAME.py`: link_down, loss_ramp, bandwidth_drop, kill_and_restart, viewers_come_and_go. Each
+writes time stamps into `run/events.csv`, and undoes its harm when it is interrupted. CORE before 9.1 can open
+`scenario.xml` at most; that is not tested. Docker on the same host drops forwarded frames of bridges:
+`sudo sysctl net.bridge.bridge-nf-call-iptables=0`.
 
 ## Addresses
 

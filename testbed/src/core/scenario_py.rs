@@ -118,7 +118,7 @@ METADATA = {
 def arguments():
     parser = argparse.ArgumentParser(description=f"Build and start {NAME} in CORE.")
     parser.add_argument("--address", default="localhost:50051", help="gRPC of core-daemon [%(default)s]")
-    parser.add_argument("--no-start", action="store_true", help="leave the session in its configuration state")
+    parser.add_argument("--no-start", action="store_true", help="only define the session; start it in core-gui")
     parser.add_argument("--link-effects", choices=["netem", "none"], default="netem",
                         help="whether links get delay, loss and rate [%(default)s]")
     parser.add_argument("--keep", action="store_true", help="keep the session also when its start fails")
@@ -168,11 +168,8 @@ def main():
         started = False
         try:
             build(session, asked)
-            if asked.no_start:
-                started = True
-                print(session.id)
-                return 0
-            started, errors = core.start_session(session)
+            # Also what is only drawn is sent by this call.
+            started, errors = core.start_session(session, definition=asked.no_start)
             if started:
                 print(session.id)
                 return 0

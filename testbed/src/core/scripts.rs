@@ -274,12 +274,17 @@ start_program() {
 }
 
 play() {
-  local program stream=$1
+  local program first=$node-$1 name=$node-$1 number=1
   program=$(find_program banyan)
   shift
   mkdir -p "$state/viewers"
-  "$program" play "$@" --for "${BANYAN_WATCH_FOR:-24h}" --json --trace "$state/viewers/$node-$stream.csv" \
-    < /dev/null > "$state/viewers/$node-$stream.json" 2>> "$state/logs/$node.log" &
+  # One that came before keeps its report.
+  while [ -e "$state/viewers/$name.json" ]; do
+    number=$((number + 1))
+    name=$first.$number
+  done
+  "$program" play "$@" --for "${BANYAN_WATCH_FOR:-24h}" --json --trace "$state/viewers/$name.csv" \
+    < /dev/null > "$state/viewers/$name.json" 2>> "$state/logs/$node.log" &
 }
 
 capture() {
@@ -373,6 +378,7 @@ echo "In core.conf (often /opt/core/etc/core.conf), section [core-daemon]:"
 echo
 echo "  custom_services_dir = $here/banyan_services"
 echo
-echo "then restart core-daemon. Members' programs: put them into $here/bin, set BANYAN_BIN in $here/env, or export"
+echo "then restart core-daemon (sudo systemctl restart core-daemon). It reads one export at a time: another one needs"
+echo "its own line and another restart. Members' programs: put them into $here/bin, set BANYAN_BIN in $here/env, or export"
 echo "with --bundle."
 "#;

@@ -1,6 +1,7 @@
 //! Exports of the examples: the checker finds nothing and sees every spoiled one, files are as agreed, Python and bash
 //! run them, and what comes back by import is what went out.
 
+mod experiments;
 mod programs;
 mod spoiled;
 
@@ -87,6 +88,31 @@ fn every_example_is_exported_without_a_fault_and_always_alike() {
             Exported::of(manifest, "/srv/core").files,
             "{name}"
         );
+    }
+}
+
+#[test]
+fn nodes_boot_in_the_order_in_which_members_start() {
+    for (name, manifest) in EXAMPLES {
+        let exported = Exported::of(manifest, "/srv/core");
+        let drawing = import::read(&exported.text("scenario.xml")).unwrap();
+        let network = &exported.network;
+        let devices = drawing
+            .nodes
+            .iter()
+            .filter_map(|node| network.node(&node.name));
+        let devices = devices.filter(|node| node.kind != model::NodeKind::Switch);
+        let place = |node: &model::Node| {
+            let members = &exported.layout.members;
+            let member = node.member.as_ref();
+            let place = members.iter().position(|one| Some(&one.name) == member);
+            place.map_or(if node.forwards() { 0 } else { usize::MAX }, |place| {
+                place + 1
+            })
+        };
+        let places: Vec<usize> = devices.map(place).collect();
+        assert!(places.is_sorted(), "{name}: {places:?}");
+        assert!(places.len() > exported.layout.members.len(), "{name}");
     }
 }
 

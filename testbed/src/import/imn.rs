@@ -225,9 +225,9 @@ fn words(text: &str, first_line: usize) -> Result<Vec<Vec<Word<'_>>>, Error> {
                 commands.push(Vec::new());
             }
             // A line that goes on.
-            b'\\' if bytes.get(at + 1) == Some(&b'\n') => {
+            b'\\' if bytes[at + 1..].starts_with(b"\n") || bytes[at + 1..].starts_with(b"\r\n") => {
                 line += 1;
-                at += 2;
+                at += if bytes[at + 1] == b'\r' { 3 } else { 2 };
             }
             byte if byte.is_ascii_whitespace() => at += 1,
             b'#' if commands.last().is_none_or(Vec::is_empty) => {

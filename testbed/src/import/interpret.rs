@@ -16,8 +16,8 @@ pub(super) fn manifest(
     name: &str,
     overlay: Option<&Overlay>,
 ) -> Result<Imported, Error> {
-    within("nodes", drawing.nodes.len(), MOST_NODES)?;
-    within("links", drawing.links.len(), MOST_LINKS)?;
+    super::within("nodes", drawing.nodes.len(), super::MOST_NODES)?;
+    super::within("links", drawing.links.len(), MOST_LINKS)?;
     let mut reading = Reading::new(drawing, Roles::of(drawing, overlay));
     let topology = label(name, reserved::MAX_OBJECT_NAME);
     let text = reading.text(&topology);
@@ -40,13 +40,6 @@ pub(super) fn manifest(
         unmapped,
         notes,
     })
-}
-
-fn within(what: &'static str, count: usize, most: usize) -> Result<(), Error> {
-    match count > most {
-        true => Err(Error::Many { count, what, most }),
-        false => Ok(()),
-    }
 }
 
 struct Reading<'a> {
@@ -280,5 +273,4 @@ pub(super) fn line(one: &str, other: &str, link: &DrawnLink) -> (String, Vec<Str
 const STREAM: &str = "stream";
 /// CORE makes names into paths and words of commands.
 const LONGEST_NAME: usize = 32;
-const MOST_NODES: usize = 256;
 const MOST_LINKS: usize = 512;

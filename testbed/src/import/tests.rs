@@ -276,6 +276,145 @@ fn what_is_no_topology_is_refused_in_one_sentence() {
     );
 }
 
+#[test]
+fn odd_topologies_become_manifests_and_what_is_lost_is_said() {
+    // What people's files have been seen to hold, and worse.
+    let cases = [
+        (
+            "node n1 {\n type router\n model router\n network-config {\n\thostname ../../x y\n }\n}",
+            "name: x, kind",
+        ),
+        (
+            "node {n 1\nx} {\n type router\n model PC\n}",
+            "name: n-1-x, kind",
+        ),
+        (
+            "node n1 { type router; model PC; network-config { hostname ünï } }",
+            "name: \"n\"",
+        ),
+        (
+            "node n1 { type router; model PC; iconcoords {1e308 -1e308} }",
+            "{x: 100000, \"y\": 1}",
+        ),
+        (
+            "node n1 { type router; model PC; iconcoords {nan inf} }",
+            "kind: Client}",
+        ),
+        (
+            "node n1 { type router; model PC; interface-peer {eth0 n9}; interface-peer {eth77} }",
+            "kind: Client}",
+        ),
+        (
+            "node n1 { type router; model PC \\\r\n }\r\n",
+            "kind: Client}",
+        ),
+        ("node n1 {}\nnode n1 {}\nnode n1 {}", "name: n1, kind"),
+    ];
+    for (text, part) in cases {
+        let imported = import(text, "odd", None).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert!(
+            imported.manifest.contains(part),
+            "{text}\n{}",
+            imported.manifest
+        );
+        assert_one_line(&imported);
+    }
+    let two = "node n1 { type router; model host }\nnode n2 { type router; model router }\n";
+    let links = [
+        (
+            "nodes {n1 n2}; bandwidth 99999999999999999999999999; delay 1e300",
+            "bandwidth: 9000000G, delay: 60s",
+        ),
+        (
+            "nodes {n1 n2}; bandwidth -5; delay 0x10; ber 1000",
+            "loss: 100%",
+        ),
+        ("nodes {n1 n9}", ""),
+        ("nodes {n1 n1}", ""),
+        ("nodes {n1 n2 n1}", ""),
+        ("nodes n1", ""),
+        ("bandwidth 5", ""),
+    ];
+    for (link, part) in links {
+        let imported = import(&format!("{two}link l1 {{ {link} }}"), "odd", None).unwrap();
+        assert!(
+            imported.manifest.contains(part),
+            "{link}\n{}",
+            imported.manifest
+        );
+        assert_eq!(
+            imported.manifest.contains("links:"),
+            !part.is_empty(),
+            "{link}"
+        );
+        assert!(
+            part.ends_with("60s") || !imported.unmapped.is_empty(),
+            "{link}"
+        );
+        assert_one_line(&imported);
+    }
+}
+
+fn assert_one_line(imported: &Imported) {
+    for sentence in imported.unmapped.iter().chain(&imported.notes) {
+        assert!(
+            sentence.len() < 2_000 && !sentence.contains(['\n', '\r', '\0']),
+            "{sentence:?}"
+        );
+    }
+}
+
+#[test]
+fn the_line_ends_of_another_system_change_nothing() {
+    for text in [GARDEN, ORCHARD, ATTIC, HARBOUR] {
+        let theirs = text.replace('\n', "\r\n");
+        assert_eq!(import(&theirs, "x", None), import(text, "x", None));
+    }
+}
+
+#[test]
+fn too_much_of_anything_is_refused_before_it_is_compared() {
+    let devices: String = (0..80_000)
+        .map(|id| format!("<device id=\"{id}\"/>"))
+        .collect();
+    let links = "<link node1=\"x\" node2=\"y\"/>".repeat(80_000);
+    let many = format!("<scenario><devices>{devices}</devices><links>{links}</links></scenario>");
+    assert!(
+        read(&many)
+            .unwrap_err()
+            .to_string()
+            .contains("draws 80000 nodes")
+    );
+    let wide: String = (0..300_000).map(|id| format!(" a{id}=\"\"")).collect();
+    let error = read(&format!("<scenario{wide}/>")).unwrap_err().to_string();
+    assert!(error.contains("has more than 64 attributes"), "{error}");
+    let name = "n".repeat(1_000_000);
+    let imported = import(&format!("node {name} {{ type router; odd 1 }}"), "x", None).unwrap();
+    assert_one_line(&imported);
+    let lines: String = (0..100_000).map(|n| format!("node n{n} {{}}\n")).collect();
+    assert!(
+        import(&lines, "x", None)
+            .unwrap_err()
+            .to_string()
+            .contains("at most 256")
+    );
+    for text in [
+        "\0\u{1}\u{fffd}\u{fffd}PK",
+        "}",
+        "{}}",
+        "node n1 {}}{",
+        "\"",
+        "node n1 \"",
+        "<",
+        "<scenario",
+        "\\",
+        "node n1 {\\",
+    ] {
+        let error = read(text).unwrap_err().to_string();
+        assert!(!error.contains('\n'), "{text:?}: {error:?}");
+    }
+}
+
 /// A text with a part cut out, doubled, or replaced.
 fn harmed(text: &'static str) -> impl Strategy<Value = String> {
     let chars: Vec<char> = text.chars().collect();

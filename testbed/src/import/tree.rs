@@ -116,6 +116,13 @@ pub(crate) fn parse(text: &str) -> Result<Element, Error> {
 fn element(start: &BytesStart<'_>) -> Result<Element, String> {
     let mut attributes = Vec::new();
     for attribute in start.attributes() {
+        // Each is compared with all before it.
+        if attributes.len() == MOST_ATTRIBUTES {
+            let name = start.name().as_ref().to_owned();
+            return Err(format!(
+                "<{name}> has more than {MOST_ATTRIBUTES} attributes"
+            ));
+        }
         let attribute = attribute.map_err(|error| error.to_string())?;
         let value = attribute
             .normalized_value(quick_xml::XmlVersion::Implicit1_0)
@@ -153,5 +160,7 @@ fn named(entity: &str) -> Option<char> {
     }
 }
 
+/// CORE writes eight.
+const MOST_ATTRIBUTES: usize = 64;
 /// CORE nests four deep.
 const DEEPEST: usize = 32;

@@ -23,6 +23,8 @@ pub(super) fn read(text: &str) -> Result<Drawing, Error> {
     for device in root.below("devices", "device") {
         drawing.nodes.push(device_node(device));
     }
+    // Before links look for their nodes.
+    super::within("nodes", drawing.nodes.len(), super::MOST_NODES)?;
     for element in root.below("links", "link") {
         link(element, &mut drawing);
     }

@@ -1,6 +1,8 @@
 //! Layer L4: the real programs in network namespaces, on links as the manifest says. Every test ends with nothing left
 //! on the machine: no process, device, namespace, route, mount.
 
+mod core;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

@@ -4,7 +4,9 @@ from session import Session
 
 session = Session()
 session.wait(10)
-session.edit("c1", "n1", bandwidth=1_000_000)
-session.wait(20)
-session.edit("c1", "n1")
+try:
+    session.edit("c1", "n1", bandwidth=1_000_000)
+    session.wait(20)
+finally:
+    session.edit("c1", "n1")
 session.wait(10)

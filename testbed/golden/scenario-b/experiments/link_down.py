@@ -4,7 +4,9 @@ from session import Session
 
 session = Session()
 session.wait(10)
-session.set_link("c1", "n1", "down")
-session.wait(10)
-session.set_link("c1", "n1", "up")
+try:
+    session.set_link("c1", "n1", "down")
+    session.wait(10)
+finally:
+    session.set_link("c1", "n1", "up")
 session.wait(10)

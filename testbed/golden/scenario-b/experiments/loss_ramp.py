@@ -3,8 +3,10 @@
 from session import Session
 
 session = Session()
-for loss in (0.0, 0.5, 1.0, 2.0, 5.0, 10.0):
-    session.edit("c1", "n1", loss=loss)
-    session.wait(10)
-session.edit("c1", "n1")
+try:
+    for loss in (0.0, 0.5, 1.0, 2.0, 5.0, 10.0):
+        session.edit("c1", "n1", loss=loss)
+        session.wait(10)
+finally:
+    session.edit("c1", "n1")
 session.wait(10)

@@ -13,29 +13,32 @@ EXPORT = Path(__file__).resolve().parent.parent
 
 # node, its identifier, its interface, the same of the other end, options
 LINKS = [
-    ("c1", 1, 0, "n1", 4, 0, dict(bandwidth=20000000, delay=50000, jitter=0, loss=0, dup=0, buffer=250)),
-    ("c1", 1, 1, "screen-1", 9, 0, dict(bandwidth=0, delay=0, jitter=0, loss=0, dup=0, buffer=4167)),
-    ("c2", 2, 0, "n2", 5, 0, dict(bandwidth=20000000, delay=50000, jitter=0, loss=0, dup=0, buffer=250)),
-    ("c2", 2, 1, "screen-2", 10, 0, dict(bandwidth=0, delay=0, jitter=0, loss=0, dup=0, buffer=4167)),
-    ("control", 3, 0, "rp", 6, 0, dict(bandwidth=0, delay=0, jitter=0, loss=0, dup=0, buffer=4167)),
-    ("n1", 4, 1, "rp", 6, 1, dict(bandwidth=20000000, delay=50000, jitter=0, loss=0, dup=0, buffer=250)),
-    ("n2", 5, 1, "rp", 6, 2, dict(bandwidth=20000000, delay=50000, jitter=0, loss=0, dup=0, buffer=250)),
-    ("rp", 6, 3, "s1", 7, 0, dict(bandwidth=20000000, delay=50000, jitter=0, loss=0, dup=0, buffer=250)),
-    ("rp", 6, 4, "s2", 8, 0, dict(bandwidth=20000000, delay=20000, jitter=2000, loss=1, dup=0, buffer=150)),
+    ("c1", 1, 0, "n1", 4, 0, dict(bandwidth=20000000, delay=50000, jitter=0, loss=0.0, dup=0, buffer=250)),
+    ("c1", 1, 1, "screen-1", 9, 0, dict(bandwidth=0, delay=0, jitter=0, loss=0.0, dup=0, buffer=4167)),
+    ("c2", 2, 0, "n2", 5, 0, dict(bandwidth=20000000, delay=50000, jitter=0, loss=0.0, dup=0, buffer=250)),
+    ("c2", 2, 1, "screen-2", 10, 0, dict(bandwidth=0, delay=0, jitter=0, loss=0.0, dup=0, buffer=4167)),
+    ("control", 3, 0, "rp", 6, 0, dict(bandwidth=0, delay=0, jitter=0, loss=0.0, dup=0, buffer=4167)),
+    ("n1", 4, 1, "rp", 6, 1, dict(bandwidth=20000000, delay=50000, jitter=0, loss=0.0, dup=0, buffer=250)),
+    ("n2", 5, 1, "rp", 6, 2, dict(bandwidth=20000000, delay=50000, jitter=0, loss=0.0, dup=0, buffer=250)),
+    ("rp", 6, 3, "s1", 7, 0, dict(bandwidth=20000000, delay=50000, jitter=0, loss=0.0, dup=0, buffer=250)),
+    ("rp", 6, 4, "s2", 8, 0, dict(bandwidth=20000000, delay=20000, jitter=2000, loss=1.0, dup=0, buffer=150)),
 ]
 
 NODES = {
-    "c1": 1,
-    "c2": 2,
     "control": 3,
-    "n1": 4,
-    "n2": 5,
-    "rp": 6,
     "s1": 7,
     "s2": 8,
+    "rp": 6,
+    "n1": 4,
+    "n2": 5,
+    "c1": 1,
+    "c2": 2,
     "screen-1": 9,
     "screen-2": 10,
 }
+
+# They are bridges: no command runs there.
+SWITCHES = {}
 
 
 class Session:
@@ -49,6 +52,8 @@ class Session:
         events.parent.mkdir(exist_ok=True)
         self.events = events.open("a", newline="")
         self.rows = csv.writer(self.events)
+        if not events.stat().st_size:
+            self.rows.writerow(["unix_s", "event", "subject", "detail"])
 
     def _number(self):
         ours = []
@@ -69,7 +74,9 @@ class Session:
         time.sleep(seconds)
 
     def command(self, node, command):
-        return self.core.node_command(self.number, NODES[node], command, wait=True, shell=True)
+        status, output = self.core.node_command(self.number, NODES[node], command, wait=True, shell=True)
+        if status:
+            sys.exit(f"{node}: {command}: {output.strip() or status}")
 
     def link(self, one, other):
         for link in LINKS:
@@ -89,8 +96,12 @@ class Session:
     def set_link(self, one, other, state):
         """up or down, at both ends. Links are never deleted: CORE 9.2 cannot add them again."""
         first, _, iface1, second, _, iface2, _ = self.link(one, other)
-        for node, iface in ((first, iface1), (second, iface2)):
+        ends = [(node, iface) for node, iface in ((first, iface1), (second, iface2)) if node not in SWITCHES]
+        for node, iface in ends:
+            # Otherwise the kernel forgets the IPv6 addresses of an interface that is down, as it does its routes.
+            self.command(node, f"echo 1 > /proc/sys/net/ipv6/conf/eth{iface}/keep_addr_on_down")
             self.command(node, f"ip link set eth{iface} {state}")
-        for node in (first, second):
-            self.command(node, f"bash '{EXPORT}/start/{node}.sh' routes")
+        for node, _ in ends:
+            if state == "up":
+                self.command(node, f"bash '{EXPORT}/start/{node}.sh' routes")
         self.note("link", f"{one}--{other}", state)

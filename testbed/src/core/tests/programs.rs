@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::model::NodeKind;
 
-fn written(manifest: &str) -> (TempDir, Exported) {
+pub(super) fn written(manifest: &str) -> (TempDir, Exported) {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().canonicalize().unwrap();
     let exported = Exported::of(manifest, root.to_str().unwrap());
@@ -27,7 +27,7 @@ fn written(manifest: &str) -> (TempDir, Exported) {
 }
 
 /// Whether a program is here; without it the test says so, and fails where skips are failures.
-fn is_missing(program: &str) -> bool {
+pub(super) fn is_missing(program: &str) -> bool {
     let missing = Command::new(program).arg("--version").output().is_err();
     if missing {
         eprintln!("SKIP: {program} is missing");
@@ -36,7 +36,12 @@ fn is_missing(program: &str) -> bool {
     missing
 }
 
-fn python(folder: &Path, script: &Path, arguments: &[&str], fail: bool) -> Output {
+pub(super) fn python(
+    folder: &Path,
+    script: &Path,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> Output {
     let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("stand-in");
     let mut command = Command::new("python3");
     command
@@ -44,14 +49,12 @@ fn python(folder: &Path, script: &Path, arguments: &[&str], fail: bool) -> Outpu
         .arg(script)
         .args(arguments)
         .env("PYTHONPATH", stand_in)
-        .env("RECORD", folder.join("record.jsonl"));
-    if fail {
-        command.env("FAIL", "1");
-    }
+        .env("RECORD", folder.join("record.jsonl"))
+        .envs(environment.iter().copied());
     command.output().unwrap()
 }
 
-fn calls(folder: &Path) -> Vec<Value> {
+pub(super) fn calls(folder: &Path) -> Vec<Value> {
     let record = fs::read_to_string(folder.join("record.jsonl")).unwrap();
     fs::remove_file(folder.join("record.jsonl")).unwrap();
     record
@@ -60,7 +63,7 @@ fn calls(folder: &Path) -> Vec<Value> {
         .collect()
 }
 
-fn names(calls: &[Value]) -> Vec<&str> {
+pub(super) fn names(calls: &[Value]) -> Vec<&str> {
     calls
         .iter()
         .map(|call| call["call"].as_str().unwrap())
@@ -75,7 +78,7 @@ fn scenario_py_sends_the_network_as_it_is() {
     for (name, manifest) in EXAMPLES {
         let (folder, exported) = written(manifest);
         let script = folder.path().join("scenario.py");
-        let output = python(folder.path(), &script, &["--address", "core:1"], false);
+        let output = python(folder.path(), &script, &["--address", "core:1"], &[]);
         assert!(
             output.status.success(),
             "{name}: {}",
@@ -101,11 +104,10 @@ fn scenario_py_sends_the_network_as_it_is() {
 fn sent(exported: &Exported, start: &Value) {
     let network = &exported.network;
     let nodes = start["nodes"].as_array().unwrap();
-    for (node, sent) in network.nodes.iter().zip(nodes) {
-        assert_eq!(
-            (sent["id"].as_u64(), sent["name"].as_str()),
-            (Some(u64::from(node.id)), Some(&*node.name))
-        );
+    assert_eq!(nodes.len(), network.nodes.len());
+    for sent in nodes {
+        let node = network.node(sent["name"].as_str().unwrap()).unwrap();
+        assert_eq!(sent["id"].as_u64(), Some(u64::from(node.id)));
         assert_eq!(sent["position"]["x"], f64::from(node.position.0));
         let kind = if node.kind == NodeKind::Switch {
             "SWITCH"
@@ -183,12 +185,13 @@ fn flags_of_scenario_py_do_what_they_say_and_a_failed_start_leaves_no_session() 
         return;
     }
     let (folder, _) = written(EXAMPLES[1].1);
-    let run = |arguments: &[&str], fail| {
+    let run = |arguments: &[&str], fail: &str| {
+        let environment = [("FAIL", fail)];
         let output = python(
             folder.path(),
             &folder.path().join("scenario.py"),
             arguments,
-            fail,
+            &environment,
         );
         (
             output.status.code(),
@@ -196,15 +199,20 @@ fn flags_of_scenario_py_do_what_they_say_and_a_failed_start_leaves_no_session() 
             String::from_utf8_lossy(&output.stderr).into_owned(),
         )
     };
-    let (code, calls, _) = run(&["--link-effects=none"], false);
+    let (code, calls, _) = run(&["--link-effects=none"], "");
     let links = calls[2]["links"].as_array().unwrap();
     assert!(code == Some(0) && links.iter().all(|link| link["options"].is_null()));
-    let (code, calls, _) = run(&["--no-start"], false);
+    let (code, calls, _) = run(&["--no-start"], "");
     assert_eq!(
         (code, names(&calls)),
-        (Some(0), vec!["connect", "create_session", "close"])
+        (
+            Some(0),
+            vec!["connect", "create_session", "start_session", "close"]
+        )
     );
-    let (code, calls, said) = run(&[], true);
+    // What is only drawn is sent as well: until then the client alone knows of it.
+    assert!(calls[2]["definition"] == true && !calls[2]["nodes"].as_array().unwrap().is_empty());
+    let (code, calls, said) = run(&[], "an answer");
     assert_eq!(code, Some(1));
     assert_eq!(
         names(&calls),
@@ -217,9 +225,13 @@ fn flags_of_scenario_py_do_what_they_say_and_a_failed_start_leaves_no_session() 
         ]
     );
     assert!(said.contains("a qdisc is not known"), "{said}");
-    let (_, calls, _) = run(&["--keep"], true);
+    let (code, after, said) = run(&[], "exception");
+    assert_eq!((code, names(&after)), (Some(1), names(&calls)));
+    assert!(said.contains("the daemon is gone"), "{said}");
+    let (_, calls, _) = run(&["--keep"], "an answer");
     assert!(!names(&calls).contains(&"delete_session"));
-    let (_, calls, _) = run(&["--capture"], false);
+    let (_, calls, _) = run(&["--capture"], "");
+    assert_eq!(calls[2]["definition"], false);
     let nodes = calls[2]["nodes"].as_array().unwrap();
     let capturing = nodes
         .iter()
@@ -239,7 +251,7 @@ fn services_load_and_call_start_scripts_that_are_there() {
         folder.path(),
         &loader,
         &[package.to_str().unwrap(), "rp"],
-        false,
+        &[],
     );
     assert!(
         output.status.success(),

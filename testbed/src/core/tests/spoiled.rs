@@ -193,6 +193,42 @@ fn every_trap_of_core_has_a_rule_that_sees_it() {
             "holds CORE's output",
         ),
         (
+            xml,
+            "<service name=\"IPForward\"/>",
+            "",
+            "it has several links, and its list of services leaves out IPForward",
+        ),
+        (
+            xml,
+            "unidirectional=\"0\"",
+            "unidirectional=\"1\"",
+            "an edit of such a link changes one end only",
+        ),
+        (
+            "scenario.py",
+            "unidirectional=False",
+            "unidirectional=True",
+            "an edit of one direction changes one end only",
+        ),
+        (
+            "experiments/session.py",
+            ", dup=0",
+            "",
+            "what an edit leaves out becomes 0",
+        ),
+        (
+            "experiments/kill_and_restart.py",
+            " > /dev/null 2>&1 &",
+            " &",
+            "experiments/kill_and_restart.py: a background process holds CORE's output",
+        ),
+        (
+            "README.md",
+            "bridge-nf-call-iptables=0",
+            "",
+            "Docker's rules drop frames of bridges",
+        ),
+        (
             "start/rp.sh",
             "\"$here\"/configs",
             "@here@/configs",
@@ -215,6 +251,7 @@ fn a_list_of_services_and_every_file_are_needed() {
         "scenario.xml",
         "scenario.py",
         "banyan_services/banyan.py",
+        "experiments/session.py",
         "start/n1.sh",
     ] {
         let mut files = exported.files.clone();
