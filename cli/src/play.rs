@@ -8,6 +8,7 @@
 //! In the flow: [`target`] says where to look, [`choose`] which tracks, [`hls`] or [`grpc`] carry
 //! them into a [`meter::Meter`], [`report`] prints.
 
+mod adapt;
 mod buffer;
 mod choose;
 mod client;
@@ -15,11 +16,13 @@ mod grpc;
 mod hls;
 mod link;
 mod meter;
+mod quality;
 mod report;
 mod target;
 #[cfg(test)]
 mod tests;
 pub(crate) mod trace;
+mod variants;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -65,7 +68,7 @@ pub struct Args {
     #[arg(long = "track", value_name = "NAME", conflicts_with = "rendition")]
     tracks: Vec<String>,
 
-    /// The video to play: a rendition's name, "lowest" or "highest"
+    /// The video to play: a rendition's name, "lowest", "highest", or "adaptive", which follows the link over HLS
     #[arg(long, value_name = "NAME", default_value = "lowest")]
     rendition: String,
 
@@ -87,6 +90,14 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(BAD_CONFIGURATION));
         }
     };
+    if matches!(target, Target::Grpc { .. })
+        && Wanted::new(&args.tracks, &args.rendition) == Wanted::adaptive()
+    {
+        eprintln!(
+            "banyan play: --rendition adaptive cannot be played over gRPC; accepted there: a rendition's name, lowest, highest"
+        );
+        return Ok(ExitCode::from(BAD_CONFIGURATION));
+    }
     let target = target.resolve(&args.control).await?;
     let progress = progress(&args);
     let report = play(&args, target, &progress).await?;
@@ -223,8 +234,12 @@ const EXAMPLES: &str = "\
 Examples:
   banyan play kites --for 10s
   banyan play http://127.0.0.1:18012/kites/index.m3u8 --rendition highest --json
+  banyan play kites --rendition adaptive --for 1m
   banyan play http://127.0.0.1:18012/kites/index.m3u8 http://127.0.0.1:18014/kites/index.m3u8
   BANYAN_RUN_SECRET=… banyan play grpc://127.0.0.1:18011/kites --track 360p
+
+With --rendition adaptive the next segment is of the best rendition whose bit rate is at most 0.9 of the mean
+throughput of the last three, and that would arrive in half the time for which the buffer lasts (two rules of dash.js).
 
 A stall is counted when a model player runs dry: it starts 3 target durations behind the live edge
 with half a second buffered, plays in real time, and after running dry goes on with the next arrival. Latency is arrival minus the

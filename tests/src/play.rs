@@ -1,5 +1,6 @@
 //! `banyan play` as a viewer: started beside an overlay, judged by its report.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::process::{Child, Command, Stdio};
@@ -23,6 +24,10 @@ pub struct PlayReport {
     pub switches: u64,
     pub stalls: u64,
     pub latency_ms: Latency,
+    /// Whole segments of video, by rendition.
+    pub renditions: BTreeMap<String, u64>,
+    pub rendition_changes: u64,
+    pub mean_bitrate_bps: Option<u64>,
     pub viewers: u64,
     /// Viewers that played something.
     pub playing: u64,

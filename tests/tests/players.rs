@@ -1,8 +1,9 @@
 //! Unmodified players: mpv and FFmpeg play the campus over HLS without an error line; ffprobe sees H.264 and AAC.
 
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
-use banyan_tests::{Overlay, Stopwatch, fixtures};
+use banyan_tests::{Overlay, Playing, Stopwatch, fixtures};
 
 #[test]
 fn players_play_the_campus() {
@@ -10,6 +11,8 @@ fn players_play_the_campus() {
     let overlay = Overlay::from("examples/campus.yaml").up();
     watch.lap("ready");
     let edges = overlay.edges();
+    climbs_to_the_best_rendition(&overlay, &edges[0]);
+    watch.lap("an adaptive viewer");
     for (index, stream) in overlay.announcement().streams.iter().enumerate() {
         let url = format!("{}/{stream}/index.m3u8", edges[index % edges.len()]);
 
@@ -70,6 +73,19 @@ fn players_play_the_campus() {
         assert_clean("mpv", &played);
         watch.lap(&format!("mpv of {stream}"));
     }
+}
+
+/// On a quick link an adaptive viewer leaves the lowest rendition for the best, and no chunk is missing or there twice.
+fn climbs_to_the_best_rendition(overlay: &Overlay, edge: &str) {
+    let url = format!("{edge}/clock/index.m3u8");
+    let arguments = [&url, "--rendition", "adaptive", "--for", "12s"];
+    let report = Playing::start(overlay.secret(), &arguments).report(Duration::from_secs(60));
+    report.assert_unbroken("an adaptive viewer");
+    let names: Vec<&str> = report.renditions.keys().map(String::as_str).collect();
+    assert_eq!(names, ["360p", "720p"], "{report:?}");
+    assert!(report.rendition_changes >= 1, "{report:?}");
+    assert!(report.mean_bitrate_bps.is_some(), "{report:?}");
+    assert_eq!(report.faults, [""; 0], "{report:?}");
 }
 
 /// A real clip, as a viewer's own file: `up --file`, passed through the whole tree.

@@ -122,6 +122,16 @@ impl Player {
         self.played
     }
 
+    /// Media of a track ahead of the position at `now`; none = nothing is being played.
+    pub(super) fn ahead(&mut self, track: usize, now: u64) -> Option<u64> {
+        self.settle(now);
+        let (_, to) = (*self.tracks.get(track)?)?;
+        match self.state {
+            State::Playing { position, .. } => Some(to.saturating_sub(position)),
+            State::Filling | State::Stalled { .. } => None,
+        }
+    }
+
     /// Up to where every track has media.
     fn end(&self) -> Option<u64> {
         let ends: Option<Vec<u64>> = self
@@ -193,6 +203,20 @@ mod tests {
         player.arrived(1, 2 * S + S / 50, 4 * S, S);
         player.settle(3 * S);
         assert_eq!((player.stalls(), player.played()), (0, 2 * S));
+    }
+
+    #[test]
+    fn what_is_ahead_is_counted_per_track_while_it_plays() {
+        let mut player = Player::new(2, 0);
+        player.arrived(0, 0, 6 * S, 0);
+        assert_eq!(player.ahead(0, S), None, "nothing is played");
+        player.arrived(1, 0, 2 * S, S);
+        assert_eq!(
+            (player.ahead(0, 2 * S), player.ahead(1, 2 * S)),
+            (Some(5 * S), Some(S))
+        );
+        assert_eq!(player.ahead(0, 4 * S), None, "it stands still");
+        assert_eq!(player.ahead(2, 2 * S), None);
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub(super) enum Wanted {
 pub(super) enum Rendition {
     Lowest,
     Highest,
+    /// Another whenever the link allows or asks for it, over HLS; the lowest to begin with.
+    Adaptive,
     Named(String),
 }
 
@@ -23,13 +25,20 @@ pub(super) enum Rendition {
 pub(super) struct Candidate {
     pub(super) name: String,
     pub(super) kind: Kind,
+    /// Peak, in bits per second.
     pub(super) bandwidth: u64,
+    /// What adaptation reckons with: the mean where it is known.
+    pub(super) rate: u64,
 }
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(super) enum Error {
     #[error("the stream has no track {name:?}; it has {}", .known.join(", "))]
     Unknown { name: String, known: Vec<String> },
+    #[error(
+        "the stream has no rendition {name:?}; accepted: {}, lowest, highest, adaptive", .known.join(", ")
+    )]
+    UnknownRendition { name: String, known: Vec<String> },
     #[error("the stream has no track that can be played")]
     Nothing,
 }
@@ -44,33 +53,45 @@ impl Wanted {
         Self::Video(match rendition {
             "lowest" => Rendition::Lowest,
             "highest" => Rendition::Highest,
+            "adaptive" => Rendition::Adaptive,
             name => Rendition::Named(name.to_owned()),
         })
     }
 
-    /// The tracks to play out of those there are.
+    pub(super) fn adaptive() -> Self {
+        Self::Video(Rendition::Adaptive)
+    }
+
+    /// The tracks to play, or to begin with, out of those there are.
     pub(super) fn choose(&self, tracks: &[Candidate]) -> Result<Vec<Candidate>, Error> {
-        let named = |name: &String, kind: Option<Kind>| {
-            tracks
-                .iter()
-                .find(|track| track.name == *name && kind.is_none_or(|kind| track.kind == kind))
-                .cloned()
-                .ok_or_else(|| Error::Unknown {
-                    name: name.clone(),
-                    known: tracks.iter().map(|track| track.name.clone()).collect(),
-                })
-        };
+        fn names<'a>(tracks: impl Iterator<Item = &'a Candidate>) -> Vec<String> {
+            tracks.map(|track| track.name.clone()).collect()
+        }
         let chosen = match self {
-            Self::Tracks(names) => names
-                .iter()
-                .map(|name| named(name, None))
-                .collect::<Result<Vec<_>, _>>()?,
+            Self::Tracks(wanted) => {
+                let named = |name: &String| {
+                    let track = tracks.iter().find(|track| track.name == *name);
+                    track.cloned().ok_or_else(|| Error::Unknown {
+                        name: name.clone(),
+                        known: names(tracks.iter()),
+                    })
+                };
+                wanted.iter().map(named).collect::<Result<Vec<_>, _>>()?
+            }
             Self::Video(rendition) => {
                 let videos = || tracks.iter().filter(|track| track.kind == Kind::Video);
                 let video = match rendition {
-                    Rendition::Lowest => videos().min_by_key(|track| track.bandwidth).cloned(),
+                    Rendition::Lowest | Rendition::Adaptive => {
+                        videos().min_by_key(|track| track.bandwidth).cloned()
+                    }
                     Rendition::Highest => videos().max_by_key(|track| track.bandwidth).cloned(),
-                    Rendition::Named(name) => Some(named(name, Some(Kind::Video))?),
+                    Rendition::Named(name) => {
+                        let video = videos().find(|track| track.name == *name);
+                        Some(video.cloned().ok_or_else(|| Error::UnknownRendition {
+                            name: name.clone(),
+                            known: names(videos()),
+                        })?)
+                    }
                 };
                 let audio = tracks
                     .iter()
@@ -97,6 +118,7 @@ mod tests {
             name: name.into(),
             kind,
             bandwidth,
+            rate: bandwidth,
         };
         vec![
             track("720p", Kind::Video, 3_000_000),
@@ -125,6 +147,7 @@ mod tests {
             ["720p", "audio"]
         );
         assert_eq!(names(&Wanted::new(&[], "720p")).unwrap(), ["720p", "audio"]);
+        assert_eq!(names(&Wanted::adaptive()).unwrap(), ["360p", "audio"]);
         assert_eq!(
             names(&Wanted::new(&["commentary".into()], "lowest")).unwrap(),
             ["commentary"]
@@ -133,12 +156,20 @@ mod tests {
 
     #[test]
     fn an_unknown_track_is_named_with_those_there_are() {
-        let error = names(&Wanted::new(&[], "audio")).unwrap_err();
+        let error = names(&Wanted::new(&["4k".into()], "lowest")).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the stream has no track \"audio\"; it has 720p, 360p, audio, commentary"
+            "the stream has no track \"4k\"; it has 720p, 360p, audio, commentary"
         );
-        assert!(names(&Wanted::new(&["4k".into()], "lowest")).is_err());
+        for name in ["adaptiv", "audio"] {
+            let error = names(&Wanted::new(&[], name)).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "the stream has no rendition {name:?}; accepted: 720p, 360p, lowest, highest, adaptive"
+                )
+            );
+        }
         assert_eq!(Wanted::new(&[], "lowest").choose(&[]), Err(Error::Nothing));
     }
 }

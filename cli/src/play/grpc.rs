@@ -19,6 +19,7 @@ use tonic::{Code, Status};
 use super::choose::{Candidate, Wanted};
 use super::hls::scale;
 use super::meter::{Chunk, Meter, Stretch};
+use super::quality::Picture;
 
 /// Who serves the stream, and how to be let in.
 pub(super) struct Link {
@@ -40,15 +41,17 @@ pub(super) async fn watch(
         let offer = link.offer(meter).await?;
         let chosen = wanted.choose(&candidates(&offer))?;
         let names: Vec<String> = chosen.iter().map(|track| track.name.clone()).collect();
+        let videos: Vec<bool> = chosen.iter().map(|one| one.kind == Kind::Video).collect();
         let target = Duration::from_millis(offer.target_duration_ms.into());
         meter.begin(&names, HOLD_BACK * target);
         let mut tasks = JoinSet::new();
-        for (index, name) in names.into_iter().enumerate() {
+        for (index, (name, video)) in names.into_iter().zip(videos).enumerate() {
             let track = Track {
                 link: link.clone(),
                 meter: meter.clone(),
                 index,
                 name,
+                video,
                 last: None,
                 epoch: offer.epoch,
                 timescale: 0,
@@ -81,6 +84,7 @@ fn candidates(offer: &v1::Offer) -> Vec<Candidate> {
                 name: track.name.clone(),
                 kind: kind(track)?,
                 bandwidth: track.peak_bandwidth,
+                rate: track.peak_bandwidth,
             })
         })
         .collect()
@@ -160,6 +164,7 @@ struct Track {
     meter: Arc<Meter>,
     index: usize,
     name: String,
+    video: bool,
     /// The newest position, as a resume needs it.
     last: Option<v1::After>,
     epoch: u64,
@@ -275,6 +280,11 @@ impl Track {
     ) {
         let position = Position::new(head.number, head.part);
         self.meter.bytes(payload.len() as u64);
+        let picture = self.video.then(|| Picture {
+            rendition: &self.name,
+            bytes: payload.len() as u64,
+            length: scale(head.duration.into(), self.timescale),
+        });
         self.meter.chunk(
             self.index,
             &Chunk {
@@ -282,6 +292,7 @@ impl Track {
                 run: &head.run,
                 position,
                 last_in_segment: head.last_in_segment,
+                picture,
             },
         );
         match boxes::inspect_chunk(payload) {

@@ -2,22 +2,26 @@
 //!
 //! The player starts three target durations behind the end of the playlist, reloads it once per segment,
 //! and fetches what is new, each track in a task of its own. Every segment is read as CMAF: whole chunks,
-//! decode times without holes.
+//! decode times without holes. Between two segments the rendition may change: segments of all renditions are
+//! numbered alike, so the next number is looked up in the other playlist.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use banyan_media::{Kind, Position, Resource, boxes};
-use m3u8_rs::{AlternativeMediaType, MasterPlaylist, MediaPlaylist, MediaSegment, Playlist};
+use banyan_media::{Position, Resource, boxes};
+use m3u8_rs::{MediaPlaylist, MediaSegment};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::choose::{Candidate, Wanted};
+use super::adapt::Ladder;
+use super::choose::Wanted;
 use super::client::Edges;
 use super::link::resolve;
 use super::meter::{Chunk, Meter, Stretch};
+use super::quality::Picture;
+use super::variants::{Chosen, chosen};
 
 /// Plays until `stop`.
 pub(super) async fn watch(
@@ -28,16 +32,16 @@ pub(super) async fn watch(
 ) -> anyhow::Result<()> {
     let playing = async {
         let body = edges.get(edges.path()).await?;
-        let playlists = playlists(edges.path(), &body, wanted)?;
-        let names: Vec<String> = playlists.iter().map(|(name, _)| name.clone()).collect();
+        let chosen = chosen(edges.path(), &body, wanted)?;
+        let names: Vec<String> = chosen.iter().map(|track| track.name.clone()).collect();
         meter.begin(&names, PREROLL);
         let mut tasks = JoinSet::new();
-        for (index, (_, path)) in playlists.into_iter().enumerate() {
+        for (index, Chosen { ladder, .. }) in chosen.into_iter().enumerate() {
             let track = Track {
                 edges: edges.clone(),
                 meter: meter.clone(),
                 index,
-                path,
+                ladder,
                 init: None,
                 next: None,
                 history_end: None,
@@ -56,74 +60,26 @@ pub(super) async fn watch(
     }
 }
 
-/// Name and path of each media playlist to play: chosen from a multivariant playlist, or the one given.
-fn playlists(path: &str, body: &[u8], wanted: &Wanted) -> anyhow::Result<Vec<(String, String)>> {
-    let parsed = m3u8_rs::parse_playlist_res(body)
-        .ok()
-        .with_context(|| format!("{path} is not a playlist"))?;
-    let Playlist::MasterPlaylist(master) = parsed else {
-        let file = path
-            .split('?')
-            .next()
-            .and_then(|path| path.rsplit('/').next());
-        let name = file
-            .unwrap_or_default()
-            .trim_end_matches(PLAYLIST)
-            .to_owned();
-        return Ok(vec![(name, path.to_owned())]);
-    };
-    let chosen = wanted.choose(&candidates(&master))?;
-    chosen
-        .into_iter()
-        .map(|track| {
-            let path = resolve(path, &format!("{}{PLAYLIST}", track.name))
-                .with_context(|| format!("playlist of {:?} lies on another host", track.name))?;
-            Ok((track.name, path))
-        })
-        .collect()
-}
-
-/// The tracks a multivariant playlist lists, named by their playlists.
-fn candidates(master: &MasterPlaylist) -> Vec<Candidate> {
-    let name = |uri: &str| uri.strip_suffix(PLAYLIST).unwrap_or(uri).to_owned();
-    let videos = master
-        .variants
-        .iter()
-        .filter(|variant| !variant.is_i_frame)
-        .map(|variant| {
-            let audio_only = variant.resolution.is_none() && variant.audio.is_none();
-            Candidate {
-                name: name(&variant.uri),
-                kind: if audio_only { Kind::Audio } else { Kind::Video },
-                bandwidth: variant.bandwidth,
-            }
-        });
-    let audios = master.alternatives.iter().filter_map(|alternative| {
-        let audio = alternative.media_type == AlternativeMediaType::Audio;
-        let uri = alternative.uri.as_ref().filter(|_| audio)?;
-        Some(Candidate {
-            name: name(uri),
-            kind: Kind::Audio,
-            bandwidth: 0,
-        })
-    });
-    videos.chain(audios).collect()
-}
-
 /// One track being played.
 struct Track {
     edges: Arc<Edges>,
     meter: Arc<Meter>,
     index: usize,
-    path: String,
-    /// Path and timescale of the init in use.
-    init: Option<(String, u32)>,
+    ladder: Ladder,
+    /// Path of the init in use, and what it says.
+    init: Option<(String, Init)>,
     /// Media sequence number to fetch next.
     next: Option<u64>,
     /// Numbers below were listed when the viewer came.
     history_end: Option<u64>,
     /// Where the next chunk of the run must start.
     decode_time: Option<(String, u64)>,
+}
+
+#[derive(Clone, Copy)]
+struct Init {
+    timescale: u32,
+    video: bool,
 }
 
 // === impl Track ===
@@ -139,13 +95,20 @@ impl Track {
                 // The next edge is not to blame for the last one's silence.
                 grew = loaded;
             }
-            let body = self.edges.get(&self.path).await?;
+            let path = self.ladder.path();
+            let body = self.edges.get(path).await?;
             let playlist = m3u8_rs::parse_media_playlist_res(&body)
                 .ok()
-                .with_context(|| format!("{} is not a media playlist", self.path))?;
+                .with_context(|| format!("{path} is not a media playlist"))?;
             let target = Duration::from_secs(playlist.target_duration.max(1));
             let end = playlist.media_sequence + playlist.segments.len() as u64;
             let mut next = *self.next.get_or_insert_with(|| start(&playlist));
+            if self
+                .ladder
+                .returns((playlist.media_sequence..end).contains(&next))
+            {
+                continue;
+            }
             self.history_end.get_or_insert(end);
             // The window slid past: what is gone is lost, and the ledger will say so.
             next = next.max(playlist.media_sequence);
@@ -158,17 +121,25 @@ impl Track {
                 grew = loaded;
             }
             let mut map = None;
+            let mut adapted = false;
             for (offset, segment) in playlist.segments.iter().enumerate() {
                 map = segment.map.as_ref().or(map);
                 let sequence = playlist.media_sequence + offset as u64;
                 if sequence < next {
                     continue;
                 }
+                adapted = self.adapt(sequence, segment);
+                if adapted {
+                    break;
+                }
                 if !gap(segment) {
                     let map = map.map(|map| map.uri.as_str());
                     self.segment(sequence, segment, map).await;
                 }
                 self.next = Some(sequence + 1);
+            }
+            if adapted {
+                continue;
             }
             if playlist.end_list {
                 return Ok(());
@@ -180,6 +151,18 @@ impl Track {
             let pause = if fresh { last.min(target) } else { target / 2 };
             tokio::time::sleep_until(loaded + pause).await;
         }
+    }
+
+    /// Chooses the rendition of a segment; true = its playlist is to be read first.
+    fn adapt(&mut self, sequence: u64, segment: &MediaSegment) -> bool {
+        let length = Duration::from_secs_f32(segment.duration.clamp(0.1, 60.0));
+        let buffered = self.meter.ahead(self.index);
+        let before = self.ladder.name().to_owned();
+        let adapted = self.ladder.choose(sequence, length, buffered);
+        if adapted {
+            self.meter.adapted(&before, self.ladder.name(), sequence);
+        }
+        adapted
     }
 
     /// Fetches and reads one segment; what is wrong with it is a fault, not the end.
@@ -196,9 +179,13 @@ impl Track {
         map: Option<&str>,
     ) -> anyhow::Result<()> {
         let map = map.context("the playlist has no EXT-X-MAP")?;
-        let timescale = self.timescale(map).await?;
+        let Init { timescale, video } = self.init(map).await?;
         let path = self.resolve(&segment.uri)?;
+        let (began, before) = (Instant::now(), self.meter.received());
         let bytes = self.edges.get(&path).await?;
+        // Other tracks share the link, and with it what it carries.
+        let arrived = self.meter.received() - before;
+        self.ladder.measured(arrived, began.elapsed());
         let (run, number) = match Resource::parse(path.split('?').next().unwrap_or_default()) {
             Ok(Resource::Segment { run, number, .. }) => (run, number),
             // Someone else's HLS: numbered by its playlist, one run per init.
@@ -209,12 +196,18 @@ impl Track {
         let (mut first, mut end) = (None, 0);
         let source = self.edges.source();
         for (part, range) in chunks.into_iter().enumerate() {
+            let size = range.len() as u64;
             let facts = boxes::inspect_chunk(&bytes[range])
                 .with_context(|| format!("{path}, chunk {part}"))?;
             self.check(&path, part, &run, facts.decode_time);
             first.get_or_insert(facts.decode_time);
             end = facts.decode_time.saturating_add(facts.duration);
             self.decode_time = Some((run.clone(), end));
+            let picture = video.then(|| Picture {
+                rendition: self.ladder.name(),
+                bytes: size,
+                length: scale(facts.duration, timescale),
+            });
             self.meter.chunk(
                 self.index,
                 &Chunk {
@@ -222,6 +215,7 @@ impl Track {
                     run: &run,
                     position: Position::new(number, part as u32),
                     last_in_segment: part + 1 == count,
+                    picture,
                 },
             );
         }
@@ -260,22 +254,31 @@ impl Track {
         }
     }
 
-    /// The timescale of the init at `map`, fetched when it is another than before.
-    async fn timescale(&mut self, map: &str) -> anyhow::Result<u32> {
+    /// The init at `map`, fetched when it is another than before.
+    async fn init(&mut self, map: &str) -> anyhow::Result<Init> {
         let path = self.resolve(map)?;
-        if let Some((known, timescale)) = &self.init
+        if let Some((known, init)) = &self.init
             && *known == path
         {
-            return Ok(*timescale);
+            return Ok(*init);
         }
         let bytes = self.edges.get(&path).await?;
         let facts = boxes::inspect_init(&bytes).with_context(|| format!("{path} is no init"))?;
-        self.init = Some((path, facts.timescale));
-        Ok(facts.timescale)
+        let init = Init {
+            timescale: facts.timescale,
+            video: facts.handler == "vide",
+        };
+        if let Some((_, before)) = self.init.replace((path, init))
+            && before.timescale != init.timescale
+        {
+            // Ticks of another length say nothing of these.
+            self.decode_time = None;
+        }
+        Ok(init)
     }
 
     fn resolve(&self, reference: &str) -> anyhow::Result<String> {
-        resolve(&self.path, reference).with_context(|| {
+        resolve(self.ladder.path(), reference).with_context(|| {
             format!("{reference:?} lies on another host, which is not supported yet")
         })
     }
@@ -308,8 +311,6 @@ pub(super) fn scale(ticks: u64, timescale: u32) -> u64 {
     u64::try_from(ns).unwrap_or(u64::MAX)
 }
 
-const PLAYLIST: &str = ".m3u8";
-
 /// Buffered on every track before the model player begins: tracks' segments do not start together, and
 /// their overlap may be a few milliseconds.
 const PREROLL: Duration = Duration::from_millis(500);
@@ -323,8 +324,7 @@ const HOLD_BACK: f32 = 3.0;
 
 #[cfg(test)]
 mod tests {
-    use super::{candidates, start};
-    use crate::play::choose::Wanted;
+    use super::start;
 
     fn playlist(durations: &[f32], ended: bool) -> m3u8_rs::MediaPlaylist {
         let mut text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:100\n".to_owned();
@@ -344,19 +344,5 @@ mod tests {
         assert_eq!(start(&playlist(&[2.0; 2], false)), 100);
         assert_eq!(start(&playlist(&[], false)), 100);
         assert_eq!(start(&playlist(&[2.0; 6], true)), 100);
-    }
-
-    #[test]
-    fn tracks_are_named_by_their_playlists() {
-        let text = "#EXTM3U\n\
-            #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"audio\",DEFAULT=YES,URI=\"audio.m3u8\"\n\
-            #EXT-X-STREAM-INF:BANDWIDTH=900000,RESOLUTION=640x360,AUDIO=\"audio\"\n360p.m3u8\n\
-            #EXT-X-STREAM-INF:BANDWIDTH=3000000,RESOLUTION=1280x720,AUDIO=\"audio\"\n720p.m3u8\n";
-        let master = m3u8_rs::parse_master_playlist_res(text.as_bytes()).unwrap();
-        let chosen = Wanted::new(&[], "lowest")
-            .choose(&candidates(&master))
-            .unwrap();
-        let names: Vec<_> = chosen.iter().map(|track| track.name.as_str()).collect();
-        assert_eq!(names, ["360p", "audio"]);
     }
 }

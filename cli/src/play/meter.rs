@@ -9,6 +9,7 @@ use hdrhistogram::Histogram;
 use tokio::time::Instant;
 
 use super::buffer::Player;
+use super::quality::{Picture, Quality};
 use super::trace::Trace;
 
 /// Gathers from the tasks of one viewer.
@@ -25,6 +26,8 @@ pub(super) struct Chunk<'a> {
     pub(super) run: &'a str,
     pub(super) position: Position,
     pub(super) last_in_segment: bool,
+    /// Of video only.
+    pub(super) picture: Option<Picture<'a>>,
 }
 
 /// A stretch of media that arrived as a whole: a segment (HLS) or a chunk (gRPC).
@@ -49,6 +52,7 @@ pub(super) struct Tally {
     pub(super) played: Duration,
     pub(super) latency_ms: Histogram<u64>,
     pub(super) tracks: BTreeMap<String, Counts>,
+    pub(super) quality: Quality,
     pub(super) faults: Vec<String>,
     pub(super) fault_count: u64,
 }
@@ -61,6 +65,7 @@ struct Inner {
     segments: u64,
     switches: u64,
     latency_ms: Histogram<u64>,
+    quality: Quality,
     faults: Vec<String>,
     fault_count: u64,
     retry: Option<String>,
@@ -114,6 +119,9 @@ impl Meter {
         if chunk.last_in_segment {
             inner.segments += 1;
         }
+        if let Some(picture) = &chunk.picture {
+            inner.quality.picture(picture, chunk.last_in_segment);
+        }
         if let Some(track) = inner.tracks.get_mut(track) {
             track
                 .ledger
@@ -137,6 +145,22 @@ impl Meter {
         }
         if inner.startup.is_none() && inner.tracks.iter().all(|track| track.started) {
             inner.startup = Some(elapsed);
+        }
+    }
+
+    /// Media of a track that the model player has ahead of it; none = it plays nothing.
+    pub(super) fn ahead(&self, track: usize) -> Option<Duration> {
+        let now = self.started.elapsed().as_nanos() as u64;
+        self.lock()
+            .player
+            .ahead(track, now)
+            .map(Duration::from_nanos)
+    }
+
+    /// The viewer fetches another rendition from segment `number` on.
+    pub(super) fn adapted(&self, from: &str, to: &str, number: u64) {
+        if let Some(trace) = &self.trace {
+            trace.adapted(from, to, number);
         }
     }
 
@@ -190,6 +214,7 @@ impl Meter {
             played: Duration::from_nanos(inner.player.played()),
             latency_ms: inner.latency_ms.clone(),
             tracks,
+            quality: inner.quality.clone(),
             faults,
             fault_count: inner.fault_count,
         }
@@ -212,6 +237,7 @@ impl Inner {
             segments: 0,
             switches: 0,
             latency_ms: histogram(),
+            quality: Quality::default(),
             faults: Vec::new(),
             fault_count: 0,
             retry: None,
@@ -263,6 +289,7 @@ mod tests {
             run: "abcdefghij",
             position: Position::new(number, part),
             last_in_segment: part == 1,
+            picture: None,
         }
     }
 

@@ -7,6 +7,7 @@ use banyan_media::Counts;
 use serde::Serialize;
 
 use super::meter::{Tally, add, histogram};
+use super::quality::Quality;
 use super::target::Target;
 
 /// What `banyan play` prints. With several viewers, counts are sums and times are over all of them.
@@ -32,6 +33,11 @@ pub(super) struct Report {
     played_ms: u64,
     latency_ms: Latency,
     tracks: BTreeMap<String, Counts>,
+    /// Whole segments of video, by rendition.
+    renditions: BTreeMap<String, u64>,
+    rendition_changes: u64,
+    /// Bits of video received for each second of it; null = no video.
+    mean_bitrate_bps: Option<u64>,
     /// Things that should not be: boxes out of order, refusals.
     fault_count: u64,
     faults: Vec<String>,
@@ -57,12 +63,14 @@ impl Report {
         let mut counts = Counts::default();
         let mut tracks = BTreeMap::<String, Counts>::new();
         let mut latency = histogram();
+        let mut quality = Quality::default();
         let mut faults = Vec::new();
         for tally in &tallies {
             add(&mut counts, &tally.counts);
             for (name, of) in &tally.tracks {
                 add(tracks.entry(name.clone()).or_default(), of);
             }
+            quality.add(&tally.quality);
             // Equal settings always add up.
             let _ = latency.add(&tally.latency_ms);
             for fault in &tally.faults {
@@ -99,9 +107,28 @@ impl Report {
                 p95: quantile(0.95),
             },
             tracks,
+            mean_bitrate_bps: quality.mean_bitrate(),
+            renditions: quality.segments,
+            rendition_changes: quality.changes,
             fault_count: sum(|tally| tally.fault_count),
             faults,
         }
+    }
+}
+
+impl Report {
+    /// `412 kbit/s; segments: 360p 12, 720p 3; 2 changes`.
+    fn video(&self) -> String {
+        let Some(rate) = self.mean_bitrate_bps else {
+            return "-".to_owned();
+        };
+        let segments = self.renditions.iter();
+        let segments: Vec<String> = segments.map(|(name, n)| format!("{name} {n}")).collect();
+        let (segments, changes) = (segments.join(", "), self.rendition_changes);
+        format!(
+            "{:.0} kbit/s; segments: {segments}; {changes} changes",
+            rate as f64 / 1e3
+        )
     }
 }
 
@@ -128,6 +155,7 @@ impl fmt::Display for Report {
                     ms(self.latency_ms.p95)
                 ),
             ),
+            ("video", self.video()),
             ("bytes", self.bytes.to_string()),
             ("segments", self.segments.to_string()),
             ("chunks", self.chunks.to_string()),

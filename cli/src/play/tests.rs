@@ -95,7 +95,8 @@ fn init(track: &str) -> Vec<u8> {
     let rate = timescale(track).to_be_bytes();
     let tkhd = boxed(b"tkhd", &[&zeros[..12], &1u32.to_be_bytes(), &zeros[..64]]);
     let mdhd = boxed(b"mdhd", &[&zeros[..12], &rate, &zeros[..8]]);
-    let hdlr = boxed(b"hdlr", &[&zeros[..8], b"vide", &zeros[..13]]);
+    let handler = if track == "audio" { b"soun" } else { b"vide" };
+    let hdlr = boxed(b"hdlr", &[&zeros[..8], handler, &zeros[..13]]);
     let avcc = boxed(b"avcC", &[&[1, 0x64, 0, 0x1f, 0xff, 0xe1, 0, 0, 0]]);
     let avc1 = boxed(
         b"avc1",
@@ -159,6 +160,10 @@ async fn a_finished_stream_is_played_once_from_end_to_end() {
         assert_eq!(report[field], value, "{field} in {report}");
     }
     assert_eq!(report["tracks"]["360p"]["chunks"], 12);
+    assert_eq!(report["renditions"], serde_json::json!({ "360p": 6 }));
+    assert_eq!(report["rendition_changes"], 0);
+    let video: usize = (0..6).map(|n| chunks("360p", n).concat().len()).sum();
+    assert_eq!(report["mean_bitrate_bps"], video * 8 / 6);
     assert!(
         report["tracks"].get("720p").is_none(),
         "the other rendition is left alone"
@@ -234,6 +239,16 @@ async fn a_missing_segment_is_lost_and_told() {
 }
 
 #[tokio::test]
+async fn a_rendition_that_is_none_is_told_with_what_is_accepted() {
+    let edge = Edge::start(Shape::finished(3)).await;
+    let report = report(&[&edge.url(), "--for", "20s", "--rendition", "adaptiv"]).await;
+    assert_eq!(report["chunks"], 0);
+    let sentence =
+        "the stream has no rendition \"adaptiv\"; accepted: 360p, 720p, lowest, highest, adaptive";
+    assert_eq!(report["faults"][0], sentence);
+}
+
+#[tokio::test]
 async fn a_hole_in_decode_times_is_a_fault() {
     let edge = Edge::start(Shape {
         shifted: Some(3),
@@ -250,6 +265,44 @@ async fn a_hole_in_decode_times_is_a_fault() {
         report["faults"][0].as_str().unwrap().contains("75 was due"),
         "{report}"
     );
+}
+
+#[tokio::test]
+async fn an_adaptive_viewer_climbs_and_gives_way_without_a_loss() {
+    let edge = Edge::start(Shape {
+        slow: Some(3),
+        ..Shape::finished(8)
+    })
+    .await;
+    let report = report(&[&edge.url(), "--for", "30s", "--rendition", "adaptive"]).await;
+    for (field, value) in [
+        ("segments", 16),
+        ("chunks", 32),
+        ("lost", 0),
+        ("repeated", 0),
+        ("out_of_order", 0),
+        ("run_changes", 0),
+        ("rendition_changes", 2),
+        ("fault_count", 0),
+    ] {
+        assert_eq!(report[field], value, "{field} in {report}");
+    }
+    assert_eq!(report["tracks"]["video"]["chunks"], 16, "{report}");
+    let of = |track: &str| report["renditions"][track].as_u64().unwrap();
+    assert_eq!(of("360p") + of("720p"), 8, "{report}");
+    let fetched = |track: &str| -> Vec<u64> {
+        let paths = edge.asked(&format!("/{track}/")).into_iter();
+        let numbers = paths.filter_map(|path| {
+            let name = path.rsplit('/').next()?;
+            name.strip_suffix(".m4s")?.parse::<u64>().ok()
+        });
+        numbers.map(|number| number - edge.epoch()).collect()
+    };
+    let (low, high) = (fetched("360p"), fetched("720p"));
+    assert_eq!(low.first(), Some(&0), "it begins with the lowest");
+    assert!(high.contains(&4) && high.contains(&5), "{high:?}");
+    // Audio that came meanwhile may count for the first of four slow segments, not for the other three.
+    assert_eq!(low.last(), Some(&7), "{low:?}");
 }
 
 #[tokio::test]
@@ -391,6 +444,12 @@ async fn nothing_played_is_exit_code_one_and_a_bad_target_sixty_four() {
     ));
     assert!(same(
         code(&["https://127.0.0.1/kites/index.m3u8"]).await.unwrap(),
+        64
+    ));
+    assert!(same(
+        code(&["grpc://127.0.0.1:1/kites", "--rendition", "adaptive"])
+            .await
+            .unwrap(),
         64
     ));
 }

@@ -46,6 +46,11 @@ impl Trace {
         self.line(&format!("switch,{from},{to},0,0,0"));
     }
 
+    /// The viewer fetches another rendition from a segment on.
+    pub(super) fn adapted(&self, from: &str, to: &str, number: u64) {
+        self.line(&format!("rendition,{from},{to},{number},0,0"));
+    }
+
     fn line(&self, rest: &str) {
         let line = format!("{},{},{rest}\n", unix_ns() / 1_000_000, self.viewer);
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,5 +59,5 @@ impl Trace {
     }
 }
 
-/// Of a switch, `source` and `track` are the edge left and the edge gone to.
+/// Of a switch, `source` and `track` are the edge left and the edge gone to; of a rendition, those left and gone to.
 pub(crate) const HEADER: &str = "unix_ms,viewer,event,source,track,number,part,last";

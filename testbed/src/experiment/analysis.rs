@@ -84,6 +84,13 @@ pub const MEASURES: &[Measure] = &[
     measure("latency_p50_ms", "latency, median of medians", "ms"),
     measure("stalls", "stalls", ""),
     measure("stalled_ms", "time stalled, all viewers", "ms"),
+    measure("bitrate_kbps", "video bit rate, median viewer", "kbit/s"),
+    measure(
+        "bitrate_least_kbps",
+        "video bit rate, viewer with the least",
+        "kbit/s",
+    ),
+    measure("rendition_changes", "changes of rendition", ""),
     measure("viewer_switches", "viewers going elsewhere", ""),
     measure("parent_switches", "changes of parent, per track", ""),
     measure(
@@ -190,13 +197,18 @@ impl Question<'_> {
         values.insert("out_of_order", sum(|report| report.out_of_order));
         values.insert("stalls", sum(|report| report.stalls));
         values.insert("stalled_ms", sum(|report| report.stalled_ms));
+        values.insert("rendition_changes", sum(|report| report.rendition_changes));
         values.insert("viewer_switches", sum(|report| report.switches));
         let startups: Vec<u64> = reports.iter().filter_map(|one| one.startup_ms).collect();
         let latencies: Vec<u64> = reports
             .iter()
             .filter_map(|one| one.latency_ms.p50)
             .collect();
+        let rates = reports.iter().filter_map(|one| one.mean_bitrate_bps);
+        let rates: Vec<u64> = rates.map(|rate| rate / 1_000).collect();
         for (key, value) in [
+            ("bitrate_kbps", middle(&rates)),
+            ("bitrate_least_kbps", rates.iter().min().copied()),
             ("startup_ms", middle(&startups)),
             ("startup_worst_ms", startups.iter().max().copied()),
             ("latency_p50_ms", middle(&latencies)),

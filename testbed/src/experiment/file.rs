@@ -78,7 +78,7 @@ pub struct Viewers {
     /// From whom.
     #[serde(default)]
     pub from: Source,
-    /// The video: a rendition's name, `lowest` or `highest`.
+    /// The video: a rendition's name, `lowest`, `highest`, or over HLS `adaptive`.
     #[serde(default = "lowest")]
     pub rendition: String,
 }

@@ -177,7 +177,7 @@ impl Results<'_> {
     }
 
     fn viewers_csv(&self) -> String {
-        let header = "viewer,node,stream,reported,startup_ms,played_ms,stalls,stalled_ms,latency_p50_ms,latency_p95_ms,bytes,chunks,lost,repeated,out_of_order,switches,faults";
+        let header = "viewer,node,stream,reported,startup_ms,played_ms,stalls,stalled_ms,latency_p50_ms,latency_p95_ms,bytes,chunks,lost,repeated,out_of_order,switches,faults,mean_bitrate_bps,rendition_changes,renditions";
         self.rows(header, |outcome| {
             let viewers = outcome.figures.viewers.iter();
             viewers
@@ -199,6 +199,12 @@ impl Results<'_> {
                         report.fault_count,
                     ];
                     row.extend(counts.map(|value| value.to_string()));
+                    let segments = report.renditions.iter();
+                    let segments: Vec<String> =
+                        segments.map(|(name, n)| format!("{name}={n}")).collect();
+                    row.push(some(report.mean_bitrate_bps));
+                    row.push(report.rendition_changes.to_string());
+                    row.push(segments.join(" "));
                     row
                 })
                 .collect()

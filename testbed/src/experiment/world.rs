@@ -92,7 +92,7 @@ pub struct Watch {
     pub sources: Vec<String>,
     /// How.
     pub over: Over,
-    /// The video.
+    /// The video: a rendition's name, `lowest`, `highest` or `adaptive`.
     pub rendition: String,
 }
 

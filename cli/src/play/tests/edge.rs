@@ -31,6 +31,8 @@ pub(super) struct Shape {
     pub(super) freezes_after: Option<usize>,
     /// It answers, but its playlists do not grow.
     pub(super) cut_off: bool,
+    /// From this segment on, video takes its time.
+    pub(super) slow: Option<u64>,
     /// Unix seconds; `None` = a little while ago.
     pub(super) epoch: Option<u64>,
 }
@@ -129,7 +131,11 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
             let service = service_fn(move |request: Request<hyper::body::Incoming>| {
                 let response = state.answer(request.uri().path_and_query().unwrap().as_str());
                 let frozen = state.is_frozen();
+                let slow = state.is_slow(request.uri().path());
                 async move {
+                    if slow {
+                        tokio::time::sleep(SLOW).await;
+                    }
                     if frozen {
                         std::future::pending::<()>().await;
                     }
@@ -155,6 +161,14 @@ impl State {
         self.shape
             .freezes_after
             .is_some_and(|limit| segments > limit)
+    }
+
+    fn is_slow(&self, path: &str) -> bool {
+        let Ok(Resource::Segment { track, number, .. }) = Resource::parse(path) else {
+            return false;
+        };
+        let from = self.shape.slow;
+        track != "audio" && from.is_some_and(|from| number >= self.epoch + from)
     }
 
     fn answer(&self, path: &str) -> Response<Full<Bytes>> {
@@ -272,8 +286,11 @@ fn multivariant() -> String {
         language: None,
     };
     hls::multivariant(&[
-        track("720p", Kind::Video, 720, 3_000_000),
-        track("360p", Kind::Video, 360, 800_000),
-        track("audio", Kind::Audio, 0, 128_000),
+        track("720p", Kind::Video, 720, 30_000),
+        track("360p", Kind::Video, 360, 8_000),
+        track("audio", Kind::Audio, 0, 1_000),
     ])
 }
+
+/// A segment of a second has 9 kbit: slow enough for 360p, too slow for 720p.
+const SLOW: std::time::Duration = std::time::Duration::from_millis(600);

@@ -169,6 +169,8 @@ async fn chunks_are_taken_to_the_end_of_the_stream() {
     );
     assert_eq!((tally.fault_count, tally.switches), (0, 0), "{tally:?}");
     assert_eq!(tally.tracks.keys().collect::<Vec<_>>(), ["360p", "audio"]);
+    assert_eq!(tally.quality.segments["360p"], 5);
+    assert_eq!(tally.quality.segments.len(), 1, "audio is no picture");
     assert!(tally.startup.is_some());
 }
 

@@ -36,6 +36,12 @@ pub struct Report {
     pub played_ms: u64,
     /// Of what was released while it watched.
     pub latency_ms: Latency,
+    /// Whole segments of video, by rendition.
+    pub renditions: BTreeMap<String, u64>,
+    /// Times it went on with another rendition.
+    pub rendition_changes: u64,
+    /// Bits of video for each second of it.
+    pub mean_bitrate_bps: Option<u64>,
     /// Things that should not be.
     pub fault_count: u64,
 }

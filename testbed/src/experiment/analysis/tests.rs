@@ -114,6 +114,43 @@ fn a_server_that_joins_and_feeds_is_timed() {
 }
 
 #[test]
+fn bit_rates_are_the_median_viewers_and_the_least() {
+    let viewer = |name: &str| match watch() {
+        Action::StartViewer(watch) => Action::StartViewer(Watch {
+            viewer: name.to_owned(),
+            ..watch
+        }),
+        other => other,
+    };
+    let mut collected = Collected::default();
+    let mut actions = Vec::new();
+    for (name, report) in [
+        (
+            "viewer-1",
+            "{\"playing\":1,\"mean_bitrate_bps\":410999,\"rendition_changes\":7}",
+        ),
+        (
+            "viewer-2",
+            "{\"playing\":1,\"mean_bitrate_bps\":900000,\"rendition_changes\":1}",
+        ),
+        ("viewer-3", "{\"playing\":1,\"mean_bitrate_bps\":1000000}"),
+        ("viewer-4", "{\"playing\":1,\"mean_bitrate_bps\":null}"),
+    ] {
+        let record = ViewerRecord {
+            report: report.to_owned(),
+            trace: String::new(),
+        };
+        collected.viewers.insert(name.to_owned(), record);
+        actions.push(done(0, viewer(name), false));
+    }
+    let figures = measured(&actions, &collected);
+    let value = |key: &str| figures.values.get(key).copied();
+    assert_eq!(value("bitrate_kbps"), Some(900.0));
+    assert_eq!(value("bitrate_least_kbps"), Some(410.0));
+    assert_eq!(value("rendition_changes"), Some(8.0));
+}
+
+#[test]
 fn bytes_that_leave_servers_are_told_from_others() {
     let count = |bytes| Count {
         bytes,

@@ -49,8 +49,9 @@ impl World for Fake {
 
     fn collect(&mut self) -> Result<Collected, Failure> {
         let report = |startup: u64| {
-            let report =
-                format!("{{\"playing\":1,\"startup_ms\":{startup},\"bytes\":1000,\"chunks\":40}}");
+            let report = format!(
+                "{{\"playing\":1,\"startup_ms\":{startup},\"bytes\":1000,\"chunks\":40,\"mean_bitrate_bps\":900000,\"rendition_changes\":1,\"renditions\":{{\"240p\":3,\"360p\":9}}}}"
+            );
             ViewerRecord {
                 report,
                 trace: String::new(),
@@ -181,7 +182,7 @@ fn files_are_what_they_were() {
     );
     assert_eq!(
         text("viewers.csv").lines().nth(1).unwrap(),
-        "relays-1,1,viewer-1,screen-1,cider,1,500,0,0,0,,,1000,40,0,0,0,0,0"
+        "relays-1,1,viewer-1,screen-1,cider,1,500,0,0,0,,,1000,40,0,0,0,0,0,900000,1,240p=3 360p=9"
     );
     assert_eq!(
         text("links.csv")

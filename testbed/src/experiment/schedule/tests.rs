@@ -252,6 +252,14 @@ fn names_that_do_not_exist_are_told_with_the_nearest() {
             "viewers[0].stream names \"perry\", which is no stream of this network; nearest are cider",
         ),
         (
+            "viewers: [{rendition: adaptiv}]",
+            "viewers[0].rendition names \"adaptiv\", which is no rendition of this network; nearest are adaptive, lowest, highest",
+        ),
+        (
+            "viewers: [{rendition: adaptive, over: grpc}]",
+            "viewers[0].rendition is adaptive; accepted is a rendition's name, lowest or highest over gRPC; adaptive over HLS",
+        ),
+        (
             "viewers: [{}]\ncapture: [barn]",
             "capture[0] names \"barn\", which is no link of this network; nearest are barn--trunk, shed--trunk, fork-0--trunk",
         ),

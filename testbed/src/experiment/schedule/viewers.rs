@@ -2,7 +2,7 @@
 
 use super::Compiler;
 use crate::experiment::chance::Chance;
-use crate::experiment::file::{Source, Viewers};
+use crate::experiment::file::{Over, Source, Viewers};
 use crate::experiment::problem::Problem;
 use crate::experiment::world::{Action, Watch};
 use crate::model::{self, Node};
@@ -15,6 +15,7 @@ impl Compiler<'_> {
             let Some((nodes, stream)) = self.audience(index, group) else {
                 continue;
             };
+            self.rendition(index, group, &stream);
             let arrivals = self.arrivals(index, group, nodes.len());
             for (turn, at_ms) in arrivals.into_iter().enumerate() {
                 named += 1;
@@ -97,6 +98,28 @@ impl Compiler<'_> {
         Some((nodes, stream))
     }
 
+    /// A rendition that the stream has, where the manifest says which it has.
+    fn rendition(&mut self, index: usize, group: &Viewers, stream: &str) {
+        let what = format!("viewers[{index}].rendition");
+        if group.over == Over::Grpc && group.rendition == ADAPTIVE {
+            let accepted = "a rendition's name, lowest or highest over gRPC; adaptive over HLS";
+            self.problems
+                .push(Problem::value(&what, ADAPTIVE, accepted));
+        }
+        let contents = self.scene.servers.iter().flat_map(|one| &one.contents);
+        let offered = contents.filter(|content| content.name == stream);
+        let renditions = offered.flat_map(|content| &content.renditions);
+        let mut known: Vec<&str> = renditions.map(|one| one.name.as_str()).collect();
+        if known.is_empty() {
+            return;
+        }
+        known.extend(["lowest", "highest", ADAPTIVE]);
+        if !known.contains(&group.rendition.as_str()) {
+            let problem = Problem::unknown(&what, &group.rendition, "rendition", known);
+            self.problems.push(problem);
+        }
+    }
+
     fn arrivals(&mut self, index: usize, group: &Viewers, nodes: usize) -> Vec<u64> {
         let until = group.until.unwrap_or(self.experiment.duration).0;
         let until = until.min(self.experiment.duration.0);
@@ -130,6 +153,9 @@ impl Compiler<'_> {
         arrivals
     }
 }
+
+/// A viewer that changes renditions.
+const ADAPTIVE: &str = "adaptive";
 
 /// Viewers of one group that nobody counted.
 const MOST: usize = 1_000;
