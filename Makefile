@@ -43,7 +43,7 @@ arm64: web ## Check that all but the content server compiles for arm64 (needs a 
 	scripts/arm64.sh
 
 .PHONY: bench
-bench: setup ## Measure against peers and limits; writes bench/results.*.jsonl (PRESET=hop|edge|planner|resume|all)
+bench: setup ## Measure against peers and limits; writes bench/results.*.jsonl (PRESET=hop|edge|planner|resume|links|all)
 	scripts/bench.sh $(or $(PRESET),all)
 
 ##@ Work

@@ -7,9 +7,9 @@ locked=${CARGO_FLAGS---locked}
 cargo build $locked --release -p banyan-bench -p banyan-relay -p banyan -p banyan-origin
 bench=${CARGO_TARGET_DIR:-target}/release/banyan-bench
 case $preset in
-  hop | edge | planner | resume) presets=("$preset") ;;
-  all) presets=(hop edge planner) ;; # resume takes half an hour
-  *) echo "preset '$preset' is not known; hop, edge, planner, resume and all are" >&2; exit 64 ;;
+  hop | edge | planner | resume | links) presets=("$preset") ;;
+  all) presets=(hop edge planner) ;; # resume takes half an hour, links need namespaces
+  *) echo "preset '$preset' is not known; hop, edge, planner, resume, links and all are" >&2; exit 64 ;;
 esac
 for one in "${presets[@]}"; do
   "$bench" "$one" | tee "bench/results.$one.jsonl"

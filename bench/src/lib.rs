@@ -7,6 +7,7 @@
 pub mod cpu;
 pub mod edge;
 pub mod hop;
+pub mod links;
 pub mod planner;
 pub mod report;
 pub mod resume;

@@ -1,7 +1,7 @@
-//! `banyan-bench hop|edge|planner|resume`: JSON lines on standard output.
+//! `banyan-bench hop|edge|planner|resume|links`: JSON lines on standard output.
 
 use anyhow::Result;
-use banyan_bench::{edge, hop, planner, resume};
+use banyan_bench::{edge, hop, links, planner, resume};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -21,6 +21,8 @@ enum Command {
     Edge,
     /// How long delivery is away after a fault.
     Resume(resume::Options),
+    /// How much links of a testbed carry at the same time.
+    Links(links::Options),
     #[command(hide = true)]
     HopServer { kind: hop::Kind, chunks: u64 },
     #[command(hide = true)]
@@ -39,6 +41,7 @@ async fn main() -> Result<()> {
         Command::Planner => planner::run(),
         Command::Edge => edge::run().await,
         Command::Resume(options) => resume::run(&options),
+        Command::Links(options) => links::run(&options),
         Command::HopServer { kind, chunks } => hop::serve(kind, chunks).await,
         Command::HopClient {
             kind,

@@ -3,14 +3,14 @@
 //! Only what a busy machine cannot spoil is judged: the least round trip, the share lost, bytes since the start, the
 //! best window.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Link, Network, Node, NodeKind, Parameters};
 
-/// A way between two neighbours, or between two neighbours of a switch, in one direction.
+/// A way between two neighbours, or between two nodes with switches between them, in one direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Way {
     /// Names of the links on it.
@@ -71,7 +71,46 @@ pub fn ways(network: &Network) -> Vec<Way> {
             }
         }
     }
+    // A link between two switches is measured between the nodes nearest to it on either side.
+    for link in &network.links {
+        let sides = [&link.ends[0], &link.ends[1]].map(|end| behind(network, &end.node, link));
+        let [Some((there, one)), Some((back, other))] = sides else {
+            continue;
+        };
+        let links: Vec<&Link> = there.into_iter().rev().chain([link]).chain(back).collect();
+        ways.extend(both(&links, one, other));
+    }
     ways
+}
+
+/// The nearest node with addresses behind a switch at the end of `from`, and the links that lead there; none where
+/// that end is no switch, or nobody is behind it.
+fn behind<'a>(
+    network: &'a Network,
+    switch: &'a str,
+    from: &'a Link,
+) -> Option<(Vec<&'a Link>, &'a Node)> {
+    if network.node(switch)?.kind != NodeKind::Switch {
+        return None;
+    }
+    let mut next = VecDeque::from([(switch, Vec::new())]);
+    while let Some((at, way)) = next.pop_front() {
+        // Switches are a tree: only the link that led here leads back.
+        let came = way.last().map_or(from.id, |link: &&Link| link.id);
+        for link in network.links.iter().filter(|link| link.id != came) {
+            let far = far_end(link, at).and_then(|far| network.node(far));
+            let Some(node) = far else {
+                continue;
+            };
+            let mut way = way.clone();
+            way.push(link);
+            if node.kind != NodeKind::Switch {
+                return Some((way, node));
+            }
+            next.push_back((&node.name, way));
+        }
+    }
+    None
 }
 
 fn far_end<'a>(link: &'a Link, near: &str) -> Option<&'a str> {
@@ -247,7 +286,33 @@ const SLOTS: u64 = 20;
 
 #[cfg(test)]
 mod tests {
+    use banyan_api::manifest;
+
     use super::*;
+    use crate::model;
+
+    #[test]
+    fn every_link_is_on_a_way_those_between_switches_as_well() {
+        let text = include_str!("../../tests/manifests/link-truth.yaml");
+        let valid = manifest::load(&[("link-truth.yaml", text)]).unwrap();
+        let lock = model::Lock::default();
+        let (network, _) = model::build(&valid.topologies[0], &valid.servers, &lock).unwrap();
+        let ways = ways(&network);
+        for link in &network.links {
+            let on = ways.iter().filter(|way| way.links.contains(&link.name));
+            assert!(on.count() >= 2, "{} is not measured", link.name);
+        }
+        let [there, back] = &ways[ways.len() - 2..] else {
+            panic!("there must be two ways");
+        };
+        assert_eq!([&there.from, &there.to], [&back.to, &back.from]);
+        assert_eq!([&*there.from, &*there.to], ["far", "hub"]);
+        assert_eq!(there.links, ["annex--far", "annex--switch", "hub--switch"]);
+        assert_eq!(there.expected.delay_us, 20_000);
+        assert_eq!(there.expected.rate_bps, Some(20_000_000));
+        let address = |name: &str| network.node(name).and_then(|node| node.addresses().next());
+        assert_eq!(address("far"), Some(back.address.into()));
+    }
 
     fn way(rate_bps: Option<u64>, loss_per_100k: u32) -> Way {
         Way {

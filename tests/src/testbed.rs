@@ -1,6 +1,9 @@
 //! One `banyan testbed`: started from a manifest, asked, ended. Ending it is part of every test: nothing of it may be
 //! left, whether it was asked to end or killed.
 
+pub mod experiment;
+pub mod pcap;
+
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -104,11 +107,41 @@ impl Testbed {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// Runs a command that must be refused; gives its sentence.
+    #[track_caller]
+    pub fn refused(&self, command: &mut Command) -> String {
+        let output = command.output().expect("banyan must start");
+        refusal(&output)
+    }
+
     /// `status --json`.
     #[track_caller]
     pub fn status(&self) -> Value {
         let text = self.run(self.command("status").arg("--json"));
         serde_json::from_str(&text).expect("status must be JSON")
+    }
+
+    /// A link as its process sees it: settings and counters, there and back.
+    #[track_caller]
+    pub fn link(&self, name: &str) -> Value {
+        let status = self.status();
+        let links = status["links"]["links"].as_array();
+        let found = links.and_then(|links| links.iter().find(|link| link["name"] == name));
+        found
+            .unwrap_or_else(|| panic!("there is no link {name:?}: {}", status["links"]))
+            .clone()
+    }
+
+    /// Process and state of a member, such as `T` for one that was halted.
+    pub fn member(&self, name: &str) -> Option<(i32, char)> {
+        let processes = process::tagged(&self.tag);
+        let pid = processes
+            .iter()
+            .find(|process| process.member() == Some(name))?
+            .pid;
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (_, after) = stat.rsplit_once(") ")?;
+        Some((pid, after.chars().next()?))
     }
 
     /// URL of the edge nearest to nothing in particular: by its name.
@@ -255,6 +288,22 @@ fn is_possible(test: &str, said: &str) {
     match said.split_once("no testbed here: ") {
         Some((_, missing)) => fixtures::skip(test, missing.trim()),
         None => panic!("the testbed did not start: {said}"),
+    }
+}
+
+/// The sentence of a command that was refused, which is all it says.
+#[track_caller]
+pub fn refusal(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let sentence = said.trim_end().strip_prefix("banyan: ");
+    match sentence {
+        Some(sentence) if !output.status.success() && !sentence.contains('\n') => {
+            sentence.to_owned()
+        }
+        _ => panic!(
+            "{} and {said:?} are no refusal in a sentence",
+            output.status
+        ),
     }
 }
 

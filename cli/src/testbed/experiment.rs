@@ -57,6 +57,7 @@ const EXAMPLES: &str = "Examples:
   banyan testbed run examples/experiments/relay-crash.yaml --repetitions 1 --out crash --json
   banyan testbed run examples/experiments/last-mile.yaml --plan
 
+Ctrl-C ends the run at hand in good order; results are written of those before it.
 Exit code: 0 = every run came to an end, 1 = some did not, 64 = the file cannot be used.";
 
 /// Reads, plans, runs.
@@ -92,6 +93,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     eprintln!("seed {}; {} runs", experiment.seed, job.runs.len());
     let runs = all(&job, &scenario, network, &out, origin).await?;
+    if runs.len() < job.runs.len() {
+        let (kept, all) = (runs.len(), job.runs.len());
+        eprintln!("interrupted; {kept} of {all} runs are kept");
+    }
     let read = |path: &Path| {
         std::fs::read_to_string(path).with_context(|| format!("cannot read {path:?}"))
     };

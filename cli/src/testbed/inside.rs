@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use banyan_control::layout::Member;
 use banyan_control::world::local;
 use banyan_testbed::linkd::control as links;
 use banyan_testbed::runner::{self, Fabric};
@@ -200,22 +201,17 @@ impl Inside {
     }
 
     async fn carry_out(&mut self, request: Request) -> anyhow::Result<Answer> {
+        if let Some(member) = request.member() {
+            self.planned(member)?;
+        }
         match request {
             Request::Kill { member, returns } => self.crew.kill(&member, returns)?,
             Request::Stop { member } => self.crew.leave(&member)?,
             Request::Freeze { member } => self.crew.freeze(&member)?,
             Request::Thaw { member } => self.crew.thaw(&member)?,
             Request::Start { member } => {
-                let members = self.plan.layout.members.iter();
-                let known = members.clone().find(|one| one.name == member);
-                let known = known.with_context(|| {
-                    let names: Vec<&str> = members.map(|one| one.name.as_str()).collect();
-                    format!(
-                        "there is no member {member:?}; known are {}",
-                        names.join(", ")
-                    )
-                })?;
-                self.crew.start(known.clone()).await?;
+                let member = self.planned(&member)?.clone();
+                self.crew.start(member).await?;
             }
             Request::Watch {
                 name,
@@ -247,6 +243,18 @@ impl Inside {
             }
         }
         Ok(Answer::Done)
+    }
+
+    fn planned(&self, member: &str) -> anyhow::Result<&Member> {
+        let members = self.plan.layout.members.iter();
+        let found = members.clone().find(|one| one.name == member);
+        found.with_context(|| {
+            let names: Vec<&str> = members.map(|one| one.name.as_str()).collect();
+            format!(
+                "there is no member {member:?}; known are {}",
+                names.join(", ")
+            )
+        })
     }
 
     fn known(&self, node: &str) -> anyhow::Result<()> {

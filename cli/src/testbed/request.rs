@@ -74,6 +74,20 @@ pub enum Request {
     Look,
 }
 
+impl Request {
+    /// The member that it is about.
+    pub(super) fn member(&self) -> Option<&str> {
+        match self {
+            Self::Kill { member, .. }
+            | Self::Stop { member }
+            | Self::Freeze { member }
+            | Self::Thaw { member }
+            | Self::Start { member } => Some(member),
+            Self::Watch { .. } | Self::Run { .. } | Self::Leave { .. } | Self::Look => None,
+        }
+    }
+}
+
 fn yes() -> bool {
     true
 }

@@ -233,12 +233,42 @@ fn files_are_what_they_were() {
     for alien in ["<script", "http-equiv", "src=", "href="] {
         assert!(!page.contains(alien), "{alien}: the page must stand alone");
     }
-    // Golden as a whole: the same records are the same page, to the character.
+    // The same records are the same files, to the character.
     let again = results(&job, &run(&job, &stage, true)).files();
     assert_eq!(files, again);
     assert_eq!(
         digest("pear"),
         "97cfbe87531abe0c6bac7b21d616cb422faaa158a9f2ae7e8685c79eb85fc65e"
+    );
+}
+
+/// `BANYAN_GOLDEN=write` writes it: a browser shows then what has changed.
+#[test]
+fn the_page_is_as_agreed() {
+    let stage = Stage::new();
+    let hurt = "events: [{do: kill, at: 20s, member: twig-0, for: 5s}, {do: set, at: 40s, link: barn--trunk, loss: 1%}]";
+    let job = plan(&experiment(&format!("{COMPARED}\n{hurt}")), stage.scene()).unwrap();
+    let runs = run(&job, &stage, true);
+    let files = results(&job, &runs).files();
+    let page = files.iter().find(|file| file.name == "report.html");
+    let now = &page.unwrap().text;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/experiment/report.html");
+    if std::env::var_os("BANYAN_GOLDEN").is_some_and(|value| value == "write") {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, now).unwrap();
+    }
+    let agreed = std::fs::read_to_string(&path).unwrap_or_default();
+    let lines = now.lines().zip(agreed.lines());
+    for (number, (now, agreed)) in (1..).zip(lines) {
+        assert_eq!(
+            now, agreed,
+            "line {number}: BANYAN_GOLDEN=write writes it anew"
+        );
+    }
+    assert_eq!(
+        now.len(),
+        agreed.len(),
+        "one page is longer: BANYAN_GOLDEN=write writes it anew"
     );
 }
 
