@@ -7,6 +7,7 @@ mod leave;
 mod links;
 mod orphan;
 mod plan;
+mod rates;
 mod refuse;
 mod repair;
 mod rogue;
@@ -17,3 +18,8 @@ mod stall;
 mod swarm;
 mod traces;
 mod tree;
+
+/// A number that the environment gives: `BANYAN_SEED`, `BANYAN_SEEDS`.
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}

@@ -12,6 +12,7 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use super::number;
 use crate::clock::Instant;
 use crate::testing::overlay::pass;
 
@@ -101,10 +102,6 @@ fn replay(seed: u64) -> String {
     format!(
         "BANYAN_SEED={seed} cargo test --locked -p banyan-relay --lib sim::chaos::every_seed -- --nocapture"
     )
-}
-
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok()?.parse().ok()
 }
 
 /// Seeds `first..first + count` on all processors; the failures, in order.

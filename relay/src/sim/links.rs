@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use banyan_media::position::Counts;
+use banyan_testbed::link::Change;
 
 use crate::testing::overlay::{Overlay, Watching, pass};
 
@@ -91,8 +92,12 @@ async fn a_reset_is_a_lost_connection() {
 #[tokio::test(start_paused = true)]
 async fn a_long_link_is_no_silent_one() {
     let (overlay, _watching) = playing(12).await;
-    let (delay, jitter) = (Duration::from_millis(400), Duration::from_millis(150));
-    overlay.net.slow("mid-0", "edge-0", delay, jitter);
+    let long = Change {
+        delay_us: Some(475_000),
+        jitter_us: Some(75_000),
+        ..Change::default()
+    };
+    overlay.net.change("mid-0", "edge-0", &long);
     pass(Duration::from_secs(10)).await;
     overlay.net.usual("mid-0", "edge-0");
     pass(Duration::from_secs(10)).await;

@@ -290,9 +290,10 @@ async fn beats_that_cannot_be_believed_disturb_nothing() {
     pass(Duration::from_secs(20)).await;
     let rows = overlay.library(&carrier).origins().unwrap();
     let known = |rows: Vec<crate::status::OriginStatus>| -> Vec<_> {
-        rows.into_iter()
-            .filter(|row| row.source != "mallory")
-            .map(|row| (row.source, row.metric, row.state))
+        let known = rows.into_iter().filter(|row| row.source != "mallory");
+        // Lies would bring the metric to nothing; what is measured goes on to vary by a millisecond.
+        known
+            .map(|row| (row.source, row.metric.div_ceil(5), row.state))
             .collect()
     };
     assert_eq!(known(rows), known(before.1));

@@ -88,7 +88,8 @@ async fn when_every_content_server_stalls_nobody_spins_and_all_are_told() {
     let tries = asked() - before;
     assert!((1..=12).contains(&tries), "{tries} subscriptions in 30 s");
     for member in BELOW.iter().copied().chain([carrier.as_str()]) {
-        assert!(switches(&overlay, member).is_empty(), "{member}");
+        let moves = switches(&overlay, member);
+        assert!(moves.is_empty(), "{member}: {moves:?}");
         assert_eq!(state(&overlay, member), "stalled", "{member}");
     }
     for origin in overlay.origins.values() {

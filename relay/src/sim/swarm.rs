@@ -14,6 +14,7 @@ use std::fmt::Write;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use super::number;
 use crate::upstream::Cause;
 
 mod model;
@@ -261,10 +262,6 @@ fn alone(tree: &Tree, faults: &[Fault], model: &Model) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok()?.parse().ok()
 }
 
 #[test]

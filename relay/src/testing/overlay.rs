@@ -1,12 +1,12 @@
 //! Overlays of one process: two content servers, roots, relays and edges on links in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use banyan_media::position::{Counts, Ledger, Position};
 use banyan_proto::v1;
-use tokio::time::sleep;
+use tokio::time::sleep_until;
 use tokio_util::task::TaskTracker;
 
 use super::net::{Crossed, Health, Net};
@@ -117,11 +117,9 @@ impl Overlay {
         self.net.join(name, Serving::new(core.clone()));
         assembly::start(&core, None);
         if role == Role::Root {
-            core.spawn(beats(
-                core.clone(),
-                self.net.clone(),
-                self.origins.values().cloned().collect(),
-            ));
+            for origin in self.origins.values() {
+                core.spawn(beats(core.clone(), self.net.clone(), origin.clone()));
+            }
         }
         if let Some(old) = self.members.insert(name.to_owned(), core) {
             old.shutdown.cancel();
@@ -151,6 +149,17 @@ impl Overlay {
     /// Watches the video on a member until dropped, as an HTTP viewer would.
     pub(crate) async fn watch(&self, name: &str) -> Watching {
         self.watch_track(name, VIDEO).await
+    }
+
+    /// The same of a viewer that asks again while it is told that no parent answers.
+    pub(crate) async fn watch_patiently(&self, name: &str) -> Watching {
+        for _ in 0..10 {
+            if self.library(name).track(STREAM, VIDEO).await.is_ok() {
+                break;
+            }
+            pass(Duration::from_millis(200)).await;
+        }
+        self.watch(name).await
     }
 
     pub(crate) async fn watch_track(&self, name: &str, track: &str) -> Watching {
@@ -250,34 +259,55 @@ pub(crate) struct Watching {
     _demand: crate::library::DemandGuard,
 }
 
-/// The content servers' beats to one root, as their vitals say.
-async fn beats(core: Arc<Core>, net: Net, origins: Vec<Origin>) {
-    let calls: Vec<u64> = origins
-        .iter()
-        .map(|origin| core.beat_call_began(&origin.name))
-        .collect();
+/// A content server's beats to one root, over the links between them: as its vitals say, and what its
+/// beats were seen to take on top of that.
+async fn beats(core: Arc<Core>, net: Net, origin: Origin) {
+    let (name, root) = (&origin.name, core.member());
+    let call = core.beat_call_began(name);
+    let well = || net.health(name) == Some(Health::Alive) && *origin.beating.borrow();
+    let mut trips = VecDeque::new();
     let mut sequence = 0;
     loop {
         sequence += 1;
-        for (origin, call) in origins.iter().zip(&calls) {
-            let name = &origin.name;
-            if net.health(name) == Some(Health::Alive) && net.carries(name, core.member()) {
-                if !*origin.beating.borrow() {
-                    continue;
-                }
-                let offered = *origin.offered.borrow();
-                let beat = v1::Beat {
-                    sequence,
-                    endpoints: vec![format!("http://{name}:1")],
-                    contents: offered.then(|| STREAM.to_owned()).into_iter().collect(),
-                    ..origin.vitals.borrow().clone()
-                };
-                core.beat(name, *call, beat).unwrap();
+        let sent = Instant::now();
+        if well() {
+            net.carry(name, root, BEAT).await;
+        }
+        if well() {
+            core.beat(name, call, beat(&origin, sequence, &trips))
+                .unwrap();
+            net.carry(root, name, ECHO).await;
+            trips.push_back(sent.elapsed());
+            if trips.len() > TRIPS {
+                trips.pop_front();
             }
         }
-        sleep(Duration::from_secs(1)).await;
+        sleep_until((sent + EVERY).max(Instant::now())).await;
     }
 }
+
+fn beat(origin: &Origin, sequence: u64, trips: &VecDeque<Duration>) -> v1::Beat {
+    let offered = *origin.offered.borrow();
+    let mut trips: Vec<Duration> = trips.iter().copied().collect();
+    trips.sort_unstable();
+    let us = |at: usize| trips.get(at).map_or(0, |trip| trip.as_micros() as u32);
+    let vitals = origin.vitals.borrow().clone();
+    v1::Beat {
+        sequence,
+        endpoints: vec![format!("http://{}:1", origin.name)],
+        contents: offered.then(|| STREAM.to_owned()).into_iter().collect(),
+        rtt_min_us: vitals.rtt_min_us + us(0),
+        rtt_median_us: vitals.rtt_median_us + us(trips.len() / 2),
+        ..vitals
+    }
+}
+
+/// How often a content server beats, what a beat and its echo take with their framing, and how many
+/// round trips are remembered, as the real one does.
+const EVERY: Duration = Duration::from_secs(1);
+const BEAT: u64 = 250;
+const ECHO: u64 = 100;
+const TRIPS: usize = 60;
 
 /// Lets virtual time pass.
 pub(crate) async fn pass(duration: Duration) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use banyan_testbed::link::Change;
 use rand::Rng;
 use rand::rngs::StdRng;
 
@@ -18,8 +19,8 @@ pub(super) enum Fault {
     /// What the first sends does not reach the second.
     OneWay(String, String),
     Reset(String, String),
-    /// What the first sends takes so long, and up to so much longer.
-    Slow(String, String, Duration, Duration),
+    /// What the first sends takes longer.
+    Slow(String, String, Change),
     /// No root hears another.
     RootsApart,
     /// A content server lives and sends no media.
@@ -263,8 +264,16 @@ fn choose(rng: &mut StdRng, world: &World) -> Option<(Fault, Duration)> {
         }
         10 => {
             let (parent, child) = hop(rng, world)?;
-            let (delay, jitter) = (ms(rng, 0, 300), ms(rng, 1, 400));
-            (Fault::Slow(parent, child, delay, jitter), lasts)
+            let (least, varies) = (
+                rng.random_range(0..300_000),
+                rng.random_range(1000..400_000),
+            );
+            let change = Change {
+                delay_us: Some(least + varies / 2),
+                jitter_us: Some(varies / 2),
+                ..Change::default()
+            };
+            (Fault::Slow(parent, child, change), lasts)
         }
         11 | 12 => {
             let name = world.origins[rng.random_range(0..world.origins.len())].clone();
@@ -301,7 +310,7 @@ fn begin(fault: &Fault, world: &mut World) {
         Fault::Cut(a, b) => net.cut(a, b, true),
         Fault::OneWay(from, to) => net.block(from, to, true),
         Fault::Reset(a, b) => net.reset(a, b),
-        Fault::Slow(from, to, delay, jitter) => net.slow(from, to, *delay, *jitter),
+        Fault::Slow(from, to, change) => net.change(from, to, change),
         Fault::RootsApart => apart(world, true),
         Fault::Stall(name) => {
             world.overlay.origins[name].held.send_replace(true);
