@@ -182,6 +182,9 @@ impl Call {
             if let Some(away) = self.guard.poll_drain() {
                 return Some(Ok(attach_reply::Body::Drain(away)));
             }
+            if let Some(kept) = self.guard.poll_kept() {
+                return Some(Ok(attach_reply::Body::Kept(kept)));
+            }
             tokio::select! {
                 biased;
                 () = self.stopping.cancelled() => return Some(Err(stopping())),
@@ -224,6 +227,11 @@ impl Guard {
     fn poll_drain(&self) -> Option<v1::GoAway> {
         self.shared
             .with(|topology, _| topology.poll_drain(self.session))
+    }
+
+    fn poll_kept(&self) -> Option<v1::Kept> {
+        self.shared
+            .with(|topology, _| topology.poll_kept(self.session))
     }
 
     fn is_current(&self) -> bool {
@@ -279,6 +287,8 @@ fn status(refusal: Refusal) -> Status {
             Status::permission_denied(message)
         }
         Refusal::StaleSession => Status::aborted(message),
+        // The next call says everything.
+        Refusal::UnknownOffers { .. } => Status::failed_precondition(message),
         Refusal::StaleReport { .. }
         | Refusal::OversizedReport { .. }
         | Refusal::ImpossibleReport { .. } => Status::invalid_argument(message),

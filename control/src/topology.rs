@@ -301,6 +301,13 @@ impl Topology {
         self.planning.plan(name)
     }
 
+    /// What this call's reports need not say again, when that has become more.
+    pub fn poll_kept(&mut self, session: Session) -> Option<v1::Kept> {
+        let name = self.sessions.get(&session)?;
+        let offers_version = self.members.get_mut(name)?.take_kept()?;
+        Some(v1::Kept { offers_version })
+    }
+
     /// Whether this call is still its member's newest, and the member still expected.
     pub fn is_current(&self, session: Session) -> bool {
         self.sessions.contains_key(&session)

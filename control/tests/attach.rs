@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use banyan_control::roster::{Entry, Role, Roster};
 use banyan_control::service::{Handle, Service, Settings};
-use banyan_control::topology::{Limits, State, Topology};
+use banyan_control::topology::{Limits, Now, State, Topology};
+use banyan_proto::report::Said;
 use banyan_proto::transport;
 use banyan_proto::trust::RunSecret;
 use banyan_proto::v1::control_client::ControlClient;
 use banyan_proto::v1::{self, attach_reply, attach_request};
+use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -329,4 +331,73 @@ async fn a_new_member_is_told_its_name_and_configuration_once_something_is_above
     assert_eq!(stranger.code(), tonic::Code::PermissionDenied);
     control.shutdown.cancel();
     control.task.await.unwrap();
+}
+
+/// The newest report of edge-0 that counts is the one that says `pid`.
+async fn taken(control: &Control, pid: u32) {
+    until(control, "the report is taken", |topology| {
+        let now = Now {
+            at: Duration::ZERO,
+            unix_ms: 0,
+        };
+        topology.view(now).members[0].pid == pid
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn offers_cross_the_wire_once_a_call_and_an_older_member_says_them_every_time() {
+    let control = control().await;
+    let offer = v1::Offer {
+        stream: "plum".to_owned(),
+        poster: vec![7; 12_000].into(),
+        ..Default::default()
+    };
+    let offers = |t: &Topology| t.offered("edge-0").len();
+    let mut said = Said::default();
+    let mut member = attach(&control, "edge-0").await;
+    let mut bytes = 0;
+    for sequence in 1..=10 {
+        let whole = v1::Report {
+            offers: vec![offer.clone()],
+            pid: sequence,
+            ..report(sequence.into(), "edge")
+        };
+        let sent = said.shorten(whole);
+        bytes += sent.encoded_len();
+        member.report(sent).await;
+        taken(&control, sequence).await;
+        assert_eq!(control.handle.read(|t, _| offers(t)), 1);
+        while sequence == 1 {
+            if let attach_reply::Body::Kept(kept) = member.reply().await.unwrap() {
+                said.handle_kept(kept);
+                break;
+            }
+        }
+    }
+    assert!(
+        (12_000..12_400).contains(&bytes),
+        "{bytes} bytes in ten reports"
+    );
+
+    let mut older = attach(&control, "edge-0").await;
+    for sequence in 1..=2 {
+        let whole = v1::Report {
+            offers: vec![offer.clone()],
+            pid: 100 + sequence,
+            ..report(sequence.into(), "edge")
+        };
+        older.report(whole).await;
+        taken(&control, 100 + sequence).await;
+    }
+    assert_eq!(control.handle.read(|t, _| offers(t)), 1);
+    // It would take an unknown reply for the end of the call.
+    control.shutdown.cancel();
+    loop {
+        match older.reply().await {
+            Ok(attach_reply::Body::Kept(kept)) => panic!("{kept:?}"),
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
 }

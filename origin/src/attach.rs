@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use banyan_proto::redirect::Target;
+use banyan_proto::report::Said;
 use banyan_proto::transport;
 use banyan_proto::trust::ServiceAccount;
 use banyan_proto::v1::{self, attach_reply, attach_request, control_client::ControlClient};
@@ -88,28 +89,32 @@ impl Attachment {
         let mut ticks = tokio::time::interval(REPORT_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut sequence = 0;
+        let mut said = Said::default();
         loop {
             tokio::select! {
                 _ = ticks.tick() => {
                     sequence += 1;
-                    let report = self.member.report(sequence);
+                    let report = said.shorten(self.member.report(sequence));
                     if send.try_send(request(attach_request::Body::Report(report))).is_err() {
                         return Err(Status::deadline_exceeded("control takes no reports"));
                     }
                 }
-                reply = replies.message() => match reply?.and_then(|reply| reply.body) {
-                    Some(attach_reply::Body::Welcome(welcome)) => {
+                reply = replies.message() => match reply?.map(|reply| reply.body) {
+                    Some(Some(attach_reply::Body::Welcome(welcome))) => {
                         if let Some(config) = welcome.config
                             && let Err(reason) = self.accept(config)
                         {
                             tracing::warn!(reason, "configuration from control refused");
                         }
                     }
-                    Some(attach_reply::Body::Plan(plan)) => {
+                    Some(Some(attach_reply::Body::Plan(plan))) => {
                         let ack = self.plan(plan);
                         let _ = send.try_send(request(attach_request::Body::Ack(ack)));
                     }
-                    Some(attach_reply::Body::Drain(_)) => self.member.drain(),
+                    Some(Some(attach_reply::Body::Drain(_))) => self.member.drain(),
+                    Some(Some(attach_reply::Body::Kept(kept))) => said.handle_kept(kept),
+                    // Of a later protocol.
+                    Some(None) => {}
                     None => return Ok(()),
                 },
             }

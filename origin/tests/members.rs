@@ -11,8 +11,9 @@ use std::sync::Arc;
 use banyan_proto::trust::Authenticator;
 use banyan_proto::v1::{self, attach_reply, attach_request, beat_reply, beat_request};
 use futures::Stream;
+use prost::Message;
 use support::*;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status, Streaming};
@@ -25,6 +26,7 @@ struct Fake {
     beats: mpsc::Sender<(String, v1::Beat)>,
     attached: mpsc::Sender<attach_request::Body>,
     plans: Arc<Mutex<mpsc::Receiver<v1::Plan>>>,
+    hang_up: Arc<Notify>,
 }
 
 #[tonic::async_trait]
@@ -73,6 +75,7 @@ impl v1::control_server::Control for Fake {
         let mut inward = request.into_inner();
         let (outward, replies) = mpsc::channel(8);
         let (attached, plans) = (self.attached.clone(), Arc::clone(&self.plans));
+        let hang_up = Arc::clone(&self.hang_up);
         let reply = |body| Ok(v1::AttachReply { body: Some(body) });
         tokio::spawn(async move {
             let mut plans = plans.lock().await;
@@ -80,14 +83,22 @@ impl v1::control_server::Control for Fake {
                 let answer = tokio::select! {
                     message = inward.message() => {
                         let Ok(Some(v1::AttachRequest { body: Some(body) })) = message else { return };
-                        let hello = matches!(body, attach_request::Body::Hello(_));
+                        let answer = match &body {
+                            attach_request::Body::Hello(_) => {
+                                Some(attach_reply::Body::Welcome(v1::Welcome::default()))
+                            }
+                            attach_request::Body::Report(report) if report.offers_version > 0 => {
+                                let offers_version = report.offers_version;
+                                Some(attach_reply::Body::Kept(v1::Kept { offers_version }))
+                            }
+                            _ => None,
+                        };
                         let _ = attached.try_send(body);
-                        if !hello {
-                            continue;
-                        }
-                        attach_reply::Body::Welcome(v1::Welcome::default())
+                        let Some(answer) = answer else { continue };
+                        answer
                     }
                     Some(plan) = plans.recv() => attach_reply::Body::Plan(plan),
+                    () = hang_up.notified() => return,
                 };
                 if outward.send(reply(answer)).await.is_err() {
                     return;
@@ -104,6 +115,8 @@ struct Outside {
     attached: mpsc::Receiver<attach_request::Body>,
     /// Sent to whoever is attached.
     plans: mpsc::Sender<v1::Plan>,
+    /// Ends the call, once for each notification.
+    hang_up: Arc<Notify>,
 }
 
 async fn outside() -> Outside {
@@ -112,7 +125,9 @@ async fn outside() -> Outside {
     let (beat_sender, beats) = mpsc::channel(64);
     let (attach_sender, attached) = mpsc::channel(64);
     let (plans, plan_receiver) = mpsc::channel(8);
+    let hang_up = Arc::new(Notify::new());
     let fake = Fake {
+        hang_up: Arc::clone(&hang_up),
         beats: beat_sender,
         attached: attach_sender,
         plans: Arc::new(Mutex::new(plan_receiver)),
@@ -126,6 +141,7 @@ async fn outside() -> Outside {
         beats,
         attached,
         plans,
+        hang_up,
     }
 }
 
@@ -251,6 +267,50 @@ async fn newer_plans_are_applied_whole_and_bad_or_old_ones_refused_with_the_reas
     .await
     .unwrap();
     server.stop().await;
+}
+
+#[tokio::test]
+async fn offers_travel_once_a_call_and_again_to_the_next_control_plane() {
+    let world = World::new().with_test("garden", 2000);
+    let mut control = outside().await;
+    let running = world
+        .start_with(|options| options.control = Some(control.uri.clone()))
+        .await;
+    running.complete("garden").await;
+    let mut calls = 0;
+    let mut whole = Vec::new();
+    let mut short = Vec::new();
+    while calls < 2 || short.is_empty() {
+        match next(&mut control.attached).await {
+            attach_request::Body::Hello(_) => {
+                calls += 1;
+                whole.clear();
+                short.clear();
+            }
+            attach_request::Body::Ack(_) => {}
+            attach_request::Body::Report(report) if report.offers_unchanged => {
+                assert!(report.offers.is_empty());
+                short.push(report);
+                if calls == 1 && short.len() == 3 {
+                    control.hang_up.notify_one();
+                }
+            }
+            attach_request::Body::Report(report) if report.offers.is_empty() => {
+                assert_eq!(report.offers_version, 0, "nothing offered yet");
+            }
+            attach_request::Body::Report(report) => {
+                assert!(short.is_empty() || report.offers_version > short[0].offers_version);
+                whole.push(report);
+            }
+        }
+    }
+    assert_eq!(calls, 2);
+    let (whole, short) = (whole.last().unwrap(), &short[0]);
+    assert_eq!(whole.offers[0].stream, "garden");
+    assert_eq!(whole.offers_version, short.offers_version);
+    let (before, after) = (whole.encoded_len(), short.encoded_len());
+    assert!(before > 1_000 && after < 150, "{before} and {after} bytes");
+    running.server.stop().await;
 }
 
 #[tokio::test]

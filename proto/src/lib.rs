@@ -8,6 +8,7 @@
 //! * [`carrier`]: which root carries a stream, computed alike by everybody;
 //! * [`transport`]: HTTP/2 settings for both ends;
 //! * [`trust`]: who a caller is;
+//! * [`report`]: what a report leaves out because it was said and heard;
 //! * [`redirect`]: standbys of the control plane, and who follows what they say.
 //!
 //! Rendezvous and Control carry small messages and use the generated code as it is.
@@ -18,6 +19,7 @@ pub mod client;
 pub mod frame;
 pub mod load;
 pub mod redirect;
+pub mod report;
 pub mod server;
 pub mod transport;
 pub mod trust;

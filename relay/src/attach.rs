@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use banyan_proto::redirect::Target;
+use banyan_proto::report::Said;
 use banyan_proto::transport;
 use banyan_proto::v1::{self, attach_reply, attach_request::Body, control_client::ControlClient};
 use rand::Rng;
@@ -96,7 +97,7 @@ async fn attach(
     let (outbox, inbox) = mpsc::channel(OUTBOX);
     let send = |body: Body| {
         let message = v1::AttachRequest { body: Some(body) };
-        // Full: control is slow; the next report says all of it again.
+        // Full: control is slow; the next report says all of it that control has not confirmed.
         let _ = outbox.try_send(message);
     };
     send(Body::Hello(hello));
@@ -108,6 +109,7 @@ async fn attach(
     let mut ticks = interval(REPORT_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut sequence = 0;
+    let mut said = Said::default();
     loop {
         tokio::select! {
             reply = replies.message() => match reply?.map(|reply| reply.body) {
@@ -127,12 +129,13 @@ async fn attach(
                     tracing::info!(reason = away.reason, "told to drain");
                     core.ask_to_leave();
                 }
+                Some(Some(attach_reply::Body::Kept(kept))) => said.handle_kept(kept),
                 Some(None) => {}
                 None => return Ok(()),
             },
             _ = ticks.tick() => {
                 sequence += 1;
-                send(Body::Report(core.report(sequence)));
+                send(Body::Report(said.shorten(core.report(sequence))));
             }
         }
     }
@@ -195,94 +198,4 @@ fn adopt(core: &Core, config: v1::Config) -> Result<(), String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn plan(term: u64, version: u64, parents: &[&str]) -> v1::Plan {
-        let mut config = crate::testing::config(&[], &[]);
-        config.parents = parents
-            .iter()
-            .map(|name| crate::testing::peer(name))
-            .collect();
-        v1::Plan {
-            term,
-            version,
-            config: Some(config),
-        }
-    }
-
-    #[tokio::test]
-    async fn only_newer_whole_plans_are_taken_and_every_one_is_answered() {
-        let core = crate::testing::lone_core("edge-7");
-        let mut taken = Taken::default();
-        let mut consider = |plan| consider(&core, plan, &mut taken);
-        assert!(consider(plan(2, 1, &["mid-0"])).accepted);
-        let old = consider(plan(1, 9, &["mid-1"]));
-        assert!(!old.accepted && old.reason.contains("1.9"), "{old:?}");
-        assert!(consider(plan(2, 1, &["mid-1"])).accepted, "told again");
-        let looped = consider(plan(2, 2, &["edge-7"]));
-        assert!(
-            !looped.accepted && looped.reason.contains("edge-7"),
-            "{looped:?}"
-        );
-        assert_eq!(core.config().parents[0].name, "mid-0");
-        assert!(consider(plan(3, 0, &["mid-2"])).accepted);
-        assert_eq!(core.config().parents[0].name, "mid-2");
-        assert_eq!(core.counters.plans_refused.value(), 2);
-    }
-
-    #[tokio::test]
-    async fn a_new_control_plane_that_says_the_same_disturbs_nothing() {
-        let core = crate::testing::lone_core("edge-7");
-        let mut taken = Taken::default();
-        assert!(consider(&core, plan(2, 4, &["mid-0", "mid-1"]), &mut taken).accepted);
-        let changes = core.config_changes();
-        assert!(consider(&core, plan(3, 1, &["mid-0", "mid-1"]), &mut taken).accepted);
-        assert!(!changes.has_changed().unwrap(), "nobody looks for a change");
-        assert!(consider(&core, plan(3, 2, &["mid-1", "mid-0"]), &mut taken).accepted);
-        assert!(changes.has_changed().unwrap());
-        let old = consider(&core, plan(2, 9, &["mid-0"]), &mut taken);
-        assert!(!old.accepted, "of a control plane before this one");
-        let names: Vec<_> = core.report(1).parents;
-        assert_eq!(names, ["mid-1", "mid-0"], "reports say what is configured");
-    }
-
-    #[tokio::test]
-    async fn a_plan_that_cannot_be_followed_is_refused_whole_and_counted() {
-        let core = crate::testing::lone_core("edge-7");
-        let mut taken = Taken::default();
-        assert!(consider(&core, plan(2, 1, &["mid-0"]), &mut taken).accepted);
-        let broken = |change: &dyn Fn(&mut v1::Config)| {
-            let mut plan = plan(2, 2, &["mid-1"]);
-            change(plan.config.as_mut().unwrap());
-            plan
-        };
-        let cases: [(v1::Plan, &str); 6] = [
-            (broken(&|c| c.parents.clear()), "at least one parent"),
-            (
-                broken(&|c| c.parents[0].uri = "mid-1:3".to_owned()),
-                "mid-1",
-            ),
-            (broken(&|c| c.parents[0].name = "Mid 1".to_owned()), "Mid 1"),
-            (broken(&|c| c.epoch += 1), "epoch"),
-            (
-                broken(&|c| c.parents.push(crate::testing::peer("edge-7"))),
-                "itself",
-            ),
-            (
-                v1::Plan {
-                    config: None,
-                    ..plan(2, 2, &[])
-                },
-                "no configuration",
-            ),
-        ];
-        for (case, part) in cases {
-            let ack = consider(&core, case, &mut taken);
-            assert!(!ack.accepted && ack.reason.contains(part), "{ack:?}");
-        }
-        assert_eq!(core.config().parents[0].name, "mid-0");
-        assert_eq!(core.counters.plans_refused.value(), 6);
-        assert!(consider(&core, plan(2, 2, &["mid-1"]), &mut taken).accepted);
-    }
-}
+mod tests;

@@ -87,3 +87,9 @@ pub(crate) fn lone_core(member: &str) -> Arc<Core> {
     let net = net::Net::new(clock(), 0);
     Core::new(options(member, Role::Edge, config(&[], &["mid-0"]), &net))
 }
+
+/// A root with nobody around it.
+pub(crate) fn lone_root(member: &str) -> Arc<Core> {
+    let net = net::Net::new(clock(), 0);
+    Core::new(options(member, Role::Root, config(&[member], &[]), &net))
+}

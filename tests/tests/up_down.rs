@@ -134,6 +134,13 @@ fn a_dead_member_comes_back_where_it_was() {
         );
         watch.lap(&format!("{member} is back"));
     }
+    // What members said to the control plane that died, they say again to the next one.
+    let page = overlay.page();
+    let streams = overlay.get(&format!("{page}/api/streams")).json();
+    assert_eq!(streams[0]["name"], "pulse", "{streams}");
+    assert_eq!(streams[0]["poster"], "/pulse/poster.jpg", "{streams}");
+    let metrics = overlay.get(&format!("{page}/metrics")).text();
+    assert!(!metrics.contains("UnknownOffers"), "{metrics}");
     let url = format!("{}/pulse/index.m3u8", overlay.edges()[0]);
     overlay
         .play(&url, 5)

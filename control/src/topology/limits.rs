@@ -106,6 +106,14 @@ pub enum Refusal {
         /// Of the report held.
         last: u64,
     },
+    /// A report leaves out offers that no report of this call has named so.
+    #[error("report leaves out offers of version {version}; of this call version {last} is held")]
+    UnknownOffers {
+        /// As sent.
+        version: u64,
+        /// Of the offers held; 0 = none.
+        last: u64,
+    },
     /// More reports than the rate allows.
     #[error("more than {burst} reports at once or one per {interval_ms} ms; the report is dropped")]
     TooManyReports {
@@ -156,6 +164,7 @@ impl Refusal {
             Self::UnknownMember { .. } => "UnknownMember",
             Self::StaleSession => "StaleSession",
             Self::StaleReport { .. } => "StaleReport",
+            Self::UnknownOffers { .. } => "UnknownOffers",
             Self::TooManyReports { .. } => "TooManyReports",
             Self::OversizedReport { .. } => "OversizedReport",
             Self::IdentityMismatch { .. } => "IdentityMismatch",

@@ -51,6 +51,8 @@ pub(super) struct Member {
     bucket: Bucket,
     /// Asked to leave: whether the current call has been told.
     leave: Option<bool>,
+    /// The version of offers that the current call has been told is held.
+    kept: u64,
     /// The plan given to the current call.
     pub(super) planned: Option<(u64, u64)>,
     /// The plan last answered, by any call.
@@ -94,6 +96,7 @@ impl Member {
         }
         self.attached_at = Some(at);
         self.detached_at = None;
+        self.kept = 0;
         self.planned = None;
         self.bucket = Bucket { last: at, spent: 0 };
         self.session.replace(session)
@@ -118,18 +121,28 @@ impl Member {
     }
 
     /// Takes a checked report if it is newer than the one held.
-    pub(super) fn apply(&mut self, report: v1::Report, at: Duration) -> Result<(), Refusal> {
+    pub(super) fn apply(&mut self, mut report: v1::Report, at: Duration) -> Result<(), Refusal> {
         let Some(session) = self.session else {
             return Err(Refusal::StaleSession);
         };
-        if let Some(held) = &self.held
-            && held.session == session
+        let mut held = self.held.as_mut().filter(|held| held.session == session);
+        if let Some(held) = &held
             && report.sequence <= held.report.sequence
         {
             return Err(Refusal::StaleReport {
                 sequence: report.sequence,
                 last: held.report.sequence,
             });
+        }
+        if report.offers_unchanged {
+            let version = report.offers_version;
+            let last = held
+                .as_deref_mut()
+                .map_or(0, |held| held.report.offers_version);
+            let Some(held) = held.filter(|_| version != 0 && version == last) else {
+                return Err(Refusal::UnknownOffers { version, last });
+            };
+            report.offers = std::mem::take(&mut held.report.offers);
         }
         self.measure(&report, at);
         self.state = State::Ready;
@@ -208,6 +221,15 @@ impl Member {
         self.leave
             .as_mut()
             .is_some_and(|told| !std::mem::replace(told, true))
+    }
+
+    /// The version of offers held of the current call, once for each.
+    pub(super) fn take_kept(&mut self) -> Option<u64> {
+        let held = self.held.as_ref();
+        let held = held.filter(|held| self.session == Some(held.session))?;
+        let version = held.report.offers_version;
+        let told = std::mem::replace(&mut self.kept, version);
+        (version != 0 && version != told).then_some(version)
     }
 
     pub(super) fn drain(&self) -> Option<Drain> {

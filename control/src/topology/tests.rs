@@ -1,5 +1,6 @@
 //! The state machine under orderly, late, false and hostile inputs, on a clock of its own.
 
+mod offers;
 mod refusals;
 
 use super::*;

@@ -210,6 +210,9 @@ impl Core {
                 .map(|peer| peer.name.clone())
                 .collect(),
             parents_fixed: self.has_fixed_parents(),
+            // Of a call: what was said in it before.
+            offers_version: 0,
+            offers_unchanged: false,
         }
     }
 }
