@@ -53,6 +53,12 @@ pub use workload::{Cache, External, Managed, MediaVolume, PodTemplate, Sidecar, 
         json_path = ".status.state",
         description = "Derived from the conditions"
     ),
+    printcolumn(
+        name = "REASON",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        description = "Why it is or is not ready"
+    ),
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("size(self.metadata.name) <= 40")
         .message("metadata.name must have at most 40 characters"),

@@ -26,6 +26,8 @@ pub const BEAT_RTT_SECONDS: &str = "banyan_beat_rtt_seconds";
 pub const OPERATOR_RECONCILES: &str = "banyan_operator_reconciles_total";
 /// Time a reconcile of the operator took.
 pub const OPERATOR_RECONCILE_SECONDS: &str = "banyan_operator_reconcile_seconds";
+/// Objects whose reconcile was asked for and has not begun.
+pub const OPERATOR_QUEUE_DEPTH: &str = "banyan_operator_queue_depth_objects";
 /// Objects whose last reconcile failed.
 pub const OPERATOR_BACKING_OFF: &str = "banyan_operator_backing_off_objects";
 /// Errors of the operator's watches by kind.

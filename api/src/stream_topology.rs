@@ -41,6 +41,12 @@ pub use underlay::{NodeKind, Position, Underlay, UnderlayLink, UnderlayNode};
         description = "Whether viewers are served"
     ),
     printcolumn(
+        name = "REASON",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        description = "Why it is or is not ready"
+    ),
+    printcolumn(
         name = "RELAYS",
         type_ = "string",
         json_path = ".status.relays",
@@ -57,13 +63,6 @@ pub use underlay::{NodeKind, Position, Underlay, UnderlayLink, UnderlayNode};
         type_ = "string",
         json_path = ".status.address",
         description = "Address viewers use"
-    ),
-    printcolumn(
-        name = "REASON",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
-        description = "Why it is or is not ready",
-        priority = 1
     ),
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("size(self.metadata.name) <= 40")

@@ -13,9 +13,10 @@ use crate::apply::run_secret::Asked;
 use crate::apply::writes::Writes;
 use crate::controllers::backoff::Backoff;
 use crate::controllers::caches::Caches;
-use crate::controllers::key;
 use crate::controllers::seen::Sights;
+use crate::controllers::waiting::Waiting;
 use crate::controllers::watch::{Concerned, Key};
+use crate::controllers::{key, server, topology};
 use crate::events::Events;
 use crate::lease::fence::Fence;
 use crate::members::Members;
@@ -45,6 +46,10 @@ pub struct Context {
     pub applier: Applier,
     /// Run secrets that exist.
     pub asked: Asked,
+    /// Topologies that are about to be looked at.
+    pub waiting_topologies: Arc<Waiting>,
+    /// Servers that are about to be looked at.
+    pub waiting_servers: Arc<Waiting>,
     /// Failures of topologies.
     pub topologies: Backoff,
     /// Failures of servers.
@@ -126,6 +131,8 @@ impl Context {
         Self {
             applier: Applier::new(client.clone(), caches.clone(), writes.clone()),
             asked: Asked::default(),
+            waiting_topologies: Arc::new(Waiting::new(topology::CONTROLLER, metrics.clone())),
+            waiting_servers: Arc::new(Waiting::new(server::CONTROLLER, metrics.clone())),
             topologies: Backoff::default(),
             servers: Backoff::default(),
             topology_statuses: Statuses::default(),

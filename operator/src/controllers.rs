@@ -9,6 +9,7 @@ pub mod seen;
 pub mod server;
 pub mod topology;
 mod unreadable;
+pub mod waiting;
 pub mod watch;
 
 use std::collections::{BTreeSet, HashMap};
@@ -30,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::backoff::Backoff;
 use self::caches::{Caches, Troubles};
+use self::waiting::Waiting;
 use self::watch::{Concerned, Key, Queues, Watches};
 use crate::apply;
 use crate::build;
@@ -228,22 +230,24 @@ pub async fn run(
     place: tokio::sync::watch::Receiver<Place>,
     leaving: CancellationToken,
 ) {
+    let waiting = context.waiting_topologies.clone();
     let topologies = control(
         context.caches.topologies.clone(),
-        queues.topologies,
+        (queues.topologies, waiting.clone()),
         place.clone(),
         leaving.clone(),
     )
     .run(topology::reconcile, topology::failed, context.clone())
-    .for_each(|_| async {});
+    .for_each(|done| std::future::ready(forget_gone(&waiting, done.err())));
+    let waiting = context.waiting_servers.clone();
     let servers = control(
         context.caches.servers.clone(),
-        queues.servers,
+        (queues.servers, waiting.clone()),
         place,
         leaving,
     )
     .run(server::reconcile, server::failed, context.clone())
-    .for_each(|_| async {});
+    .for_each(|done| std::future::ready(forget_gone(&waiting, done.err())));
     let sweeps = async {
         loop {
             tokio::time::sleep(RESYNC).await;
@@ -258,7 +262,7 @@ pub async fn run(
 
 fn control<K>(
     store: Store<K>,
-    changes: mpsc::Receiver<Key>,
+    (changes, waiting): (mpsc::Receiver<Key>, Arc<Waiting>),
     place: tokio::sync::watch::Receiver<Place>,
     leaving: CancellationToken,
 ) -> Controller<K>
@@ -267,23 +271,43 @@ where
     K: serde::de::DeserializeOwned,
     (): Eq + Hash,
 {
+    let (all, taken_over) = (store.clone(), waiting.clone());
+    let everything = taken(place).inspect(move |()| {
+        let all = all.state();
+        taken_over.ask(all.iter().map(|object| key(&**object)));
+    });
     Controller::for_stream(stream::pending(), store)
         .with_config(
             controller::Config::default()
                 .debounce(DEBOUNCE)
                 .concurrency(CONCURRENCY),
         )
-        .reconcile_on(refs(changes))
-        .reconcile_all_on(taken(place))
+        .reconcile_on(refs(changes, waiting))
+        .reconcile_all_on(everything)
         .graceful_shutdown_on(leaving.cancelled_owned())
 }
 
-fn refs<K>(mut changes: mpsc::Receiver<Key>) -> impl Stream<Item = ObjectRef<K>>
+fn refs<K>(
+    mut changes: mpsc::Receiver<Key>,
+    waiting: Arc<Waiting>,
+) -> impl Stream<Item = ObjectRef<K>>
 where
     K: Resource<DynamicType = ()>,
 {
     stream::poll_fn(move |context| changes.poll_recv(context))
+        .inspect(move |key| waiting.ask([key.clone()]))
         .map(|(namespace, name)| ObjectRef::new(&name).within(&namespace))
+}
+
+/// What was asked for and is not there any longer does not wait: its reconcile never begins.
+fn forget_gone<E, Q>(waiting: &Waiting, error: Option<controller::Error<E, Q>>)
+where
+    E: std::error::Error + 'static,
+    Q: std::error::Error + 'static,
+{
+    if let Some(controller::Error::ObjectNotFound(gone)) = error {
+        waiting.begin(&(gone.namespace.unwrap_or_default(), gone.name));
+    }
 }
 
 /// One item each time this process becomes leader: then everything is looked at.
@@ -309,10 +333,11 @@ pub(crate) fn key(object: &impl ResourceExt) -> Key {
 async fn counted(
     context: &Context,
     controller: &'static str,
-    failures: &Backoff,
+    (failures, waiting): (&Backoff, &Waiting),
     key: &Key,
     reconcile: impl Future<Output = Result<Action, Error>>,
 ) -> Result<Action, Error> {
+    waiting.begin(key);
     if !context.fence.leading() {
         return Ok(Action::await_change());
     }

@@ -18,6 +18,7 @@ pub struct Metrics {
     registry: Arc<Registry>,
     reconciles: Family<Labels, Counter>,
     durations: Family<Labels, Histogram, fn() -> Histogram>,
+    queued: Family<Labels, Gauge<u64, AtomicU64>>,
     backing_off: Family<Labels, Gauge<u64, AtomicU64>>,
     watch_errors: Family<Labels, Counter>,
     writes: Family<Labels, Counter>,
@@ -31,6 +32,7 @@ impl Default for Metrics {
         let mut registry = Registry::default();
         let reconciles = Family::default();
         let durations = Family::new_with_constructor(histogram as fn() -> Histogram);
+        let queued = Family::default();
         let backing_off = Family::default();
         let watch_errors = Family::default();
         let writes = Family::default();
@@ -46,6 +48,11 @@ impl Default for Metrics {
             banyan_api::metrics::OPERATOR_RECONCILE_SECONDS,
             "Time a reconcile took",
             Clone::clone(&durations),
+        );
+        registry.register(
+            banyan_api::metrics::OPERATOR_QUEUE_DEPTH,
+            "Objects whose reconcile was asked for and has not begun",
+            Clone::clone(&queued),
         );
         registry.register(
             banyan_api::metrics::OPERATOR_BACKING_OFF,
@@ -81,6 +88,7 @@ impl Default for Metrics {
             registry: Arc::new(registry),
             reconciles,
             durations,
+            queued,
             backing_off,
             watch_errors,
             writes,
@@ -101,6 +109,13 @@ impl Metrics {
         self.durations
             .get_or_create(&vec![by("controller", controller)])
             .observe(seconds);
+    }
+
+    /// How many objects wait for a controller.
+    pub fn queued(&self, controller: &'static str, objects: usize) {
+        self.queued
+            .get_or_create(&vec![("controller", controller.to_owned())])
+            .set(objects as u64);
     }
 
     /// How many objects of a controller back off.

@@ -17,7 +17,7 @@ use super::{Done, Error, counted, failure, key, present, retry};
 use crate::build;
 use crate::context::{Context, RESYNC};
 
-const CONTROLLER: &str = "server";
+pub(crate) const CONTROLLER: &str = "server";
 
 /// Makes one server so.
 pub(super) async fn reconcile(
@@ -26,7 +26,8 @@ pub(super) async fn reconcile(
 ) -> Result<Action, Error> {
     let key = key(&*object);
     let steps = steps(&object, &context);
-    counted(&context, CONTROLLER, &context.servers, &key, steps).await
+    let memory = (&context.servers, &*context.waiting_servers);
+    counted(&context, CONTROLLER, memory, &key, steps).await
 }
 
 /// A reconcile failed.

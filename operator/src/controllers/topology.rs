@@ -18,7 +18,7 @@ use super::{Done, Error, counted, failure, key, present, retry};
 use crate::build;
 use crate::context::{Context, RESYNC};
 
-const CONTROLLER: &str = "topology";
+pub(crate) const CONTROLLER: &str = "topology";
 
 /// Makes one topology so.
 pub(super) async fn reconcile(
@@ -27,7 +27,8 @@ pub(super) async fn reconcile(
 ) -> Result<Action, Error> {
     let key = key(&*object);
     let steps = steps(&object, &context);
-    counted(&context, CONTROLLER, &context.topologies, &key, steps).await
+    let memory = (&context.topologies, &*context.waiting_topologies);
+    counted(&context, CONTROLLER, memory, &key, steps).await
 }
 
 /// A reconcile failed.

@@ -103,10 +103,19 @@ fn kubectl_shows_columns_scales_edges_and_selects_by_topology() {
         let line = all.lines().next().unwrap_or_default().to_owned();
         line.split_whitespace().collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(head("csrv"), "NAME TOPOLOGY METRIC CONTENTS STATE AGE");
-    let columns = head("stopo");
-    for column in ["NAME", "READY", "RELAYS", "ORIGIN", "ADDRESS", "AGE"] {
-        assert!(columns.contains(column), "{columns}");
+    assert_eq!(
+        head("csrv"),
+        "NAME TOPOLOGY METRIC CONTENTS STATE REASON AGE"
+    );
+    assert_eq!(head("stopo"), "NAME READY REASON RELAYS ORIGIN ADDRESS AGE");
+    let conditions = r#"{"status":{"conditions":[{"type":"Ready","status":"False","reason":"FanOutTooSmall",
+        "message":"too many","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}"#;
+    for (kind, name) in [("csrv", "loquat"), ("stopo", "plums")] {
+        let patch = ["--subresource=status", "--type=merge", "-p", conditions];
+        let arguments = [&["-n", space, "patch", kind, name][..], &patch].concat();
+        cluster.kubectl(&arguments).ok();
+        let shown = cluster.kubectl(&["-n", space, "get", kind, name]).ok();
+        assert!(shown.contains(" FanOutTooSmall "), "{shown}");
     }
 
     cluster

@@ -70,6 +70,15 @@ fn children_appear_and_belong_to_their_topology() {
     assert_eq!(tier("root")["spec"]["replicas"], 2);
     assert_eq!(tier("hall")["spec"]["replicas"], 3);
     assert_eq!(tier("edge")["spec"]["replicas"], 4);
+    let first = operator.first();
+    let depth = || {
+        first
+            .as_ref()?
+            .metric("banyan_operator_queue_depth_objects")
+    };
+    cluster.wait_until("nothing waits for the operator", SOON, || {
+        depth() == Some(0.0)
+    });
 }
 
 #[test]

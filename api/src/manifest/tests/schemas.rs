@@ -173,7 +173,7 @@ fn the_kinds_have_their_columns_names_scale_and_selectable_field() {
     };
     assert_eq!(
         columns(version),
-        ["TOPOLOGY", "METRIC", "CONTENTS", "STATE", "AGE"]
+        ["TOPOLOGY", "METRIC", "CONTENTS", "STATE", "REASON", "AGE"]
     );
     assert_eq!(
         version.selectable_fields.clone().unwrap()[0].json_path,
@@ -187,7 +187,7 @@ fn the_kinds_have_their_columns_names_scale_and_selectable_field() {
     let version = &topology.spec.versions[0];
     assert_eq!(
         columns(version),
-        ["READY", "RELAYS", "ORIGIN", "ADDRESS", "AGE"]
+        ["READY", "REASON", "RELAYS", "ORIGIN", "ADDRESS", "AGE"]
     );
     let scale = version.subresources.clone().unwrap().scale.unwrap();
     assert_eq!(scale.spec_replicas_path, ".spec.edge.replicas");
