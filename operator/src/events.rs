@@ -97,6 +97,9 @@ const BEGINNING: [&str; 6] = [
     reasons::PREPARING,
 ];
 
+/// Where an object stands of which nothing could be known yet.
+const BEFORE: [&str; 2] = [reasons::PENDING, reasons::NO_CONTENT_SERVERS];
+
 /// What the step from one status to the next means to people.
 pub fn transitions(before: &[Condition], after: &[Condition]) -> Vec<Happening> {
     let mut happenings: Vec<Happening> = Vec::new();
@@ -113,11 +116,21 @@ pub fn transitions(before: &[Condition], after: &[Condition]) -> Vec<Happening> 
             .as_ref()
             .is_some_and(|then| (&then.status, &then.reason) == (&now.status, &now.reason));
         // At first sight, and while nothing is known, only troubles are news. Parts that are well again are told by
-        // Ready.
+        // Ready, which repeats the trouble of a part that tells it itself, or has.
         let well = now.status == good;
+        let first = then
+            .as_ref()
+            .is_none_or(|then| BEFORE.contains(&then.reason.as_str()));
+        let repeats = type_ == READY
+            && !well
+            && after.iter().any(|part| {
+                let told = part.type_ != READY && TOLD.contains(&part.type_.as_str());
+                told && part.reason == now.reason
+            });
         let quiet = now.status == "Unknown"
             || (well && (then.is_none() || type_ != READY))
-            || (then.is_none() && BEGINNING.contains(&now.reason.as_str()));
+            || repeats
+            || (first && BEGINNING.contains(&now.reason.as_str()));
         if same || quiet {
             continue;
         }
@@ -186,6 +199,38 @@ mod tests {
         assert!(told(&[], &well).is_empty());
         assert!(told(&well, &unknown).is_empty());
         assert_eq!(told(&unknown, &well), [("Ready".to_owned(), false)]);
+    }
+
+    #[test]
+    fn what_a_new_topology_goes_through_is_no_trouble_until_it_was_well() {
+        let step = |relays: (&str, &str), origin: (&str, &str), ready: (&str, &str)| {
+            [
+                condition(RELAYS_AVAILABLE, relays.0, relays.1),
+                condition(ORIGIN_REACHABLE, origin.0, origin.1),
+                condition(READY, ready.0, ready.1),
+            ]
+        };
+        let no_tier = ("Unknown", "Pending");
+        let (no_relay, no_origin) = (("False", "TierUnavailable"), ("False", "NoOrigin"));
+        let well = ("True", "AsExpected");
+        let life = [
+            step(no_tier, ("False", "NoContentServers"), no_tier),
+            step(no_tier, ("Unknown", "Pending"), no_tier),
+            step(no_relay, ("Unknown", "Pending"), no_relay),
+            step(no_relay, no_origin, no_relay),
+            step(well, no_origin, no_origin),
+        ];
+        for (number, pair) in life.windows(2).enumerate() {
+            assert!(told(&pair[0], &pair[1]).is_empty(), "step {number}");
+        }
+        let up = step(well, well, well);
+        assert_eq!(told(&life[4], &up), [("Ready".to_owned(), false)]);
+        let trouble = [("NoOrigin".to_owned(), true)];
+        assert_eq!(told(&up, &life[4]), trouble);
+        // Also when nothing was known in between.
+        let lost = ("Unknown", "MembersUnknown");
+        assert!(told(&up, &step(well, lost, lost)).is_empty());
+        assert_eq!(told(&step(well, lost, lost), &life[4]), trouble);
     }
 
     #[test]

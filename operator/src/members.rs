@@ -28,7 +28,7 @@ use banyan_api::{labels, model};
 use banyan_control::service;
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1 as core;
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Client};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
@@ -40,6 +40,7 @@ use self::review::Reviews;
 use self::state::{Key, State};
 use crate::apply::writes::Writes;
 use crate::autoscale;
+use crate::controllers::watch::patient;
 
 /// The members of all topologies; cheap to clone.
 #[derive(Clone)]
@@ -214,7 +215,7 @@ impl Members {
         };
         let ours = format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_VALUE);
         let config = watcher::Config::default().labels(&ours);
-        let mut events = std::pin::pin!(watcher(api, config).default_backoff());
+        let mut events = std::pin::pin!(patient(watcher(api, config)));
         let mut listed = Vec::new();
         while let Some(event) = events.next().await {
             match event {

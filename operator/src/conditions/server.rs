@@ -103,7 +103,7 @@ fn prepared(facts: &Facts<'_>, conditions: &mut Conditions<'_>) {
     let seen = match facts.seen {
         Sight::Known(seen) => seen,
         Sight::Waiting => {
-            let otherwise = unknown(reasons::MEMBERS_UNKNOWN, "no member has reported yet");
+            let otherwise = unknown(reasons::PENDING, "no member has reported yet");
             return conditions.keep(PREPARED, otherwise);
         }
         Sight::Lost => {
@@ -145,7 +145,8 @@ fn reachable(facts: &Facts<'_>, conditions: &mut Conditions<'_>) {
     let unknown = |message: &str| Verdict::unknown(reasons::MEMBERS_UNKNOWN, message);
     let verdict = match facts.seen {
         Sight::Waiting => {
-            return conditions.keep(REACHABLE, unknown("no member has reported yet"));
+            let otherwise = Verdict::unknown(reasons::PENDING, "no member has reported yet");
+            return conditions.keep(REACHABLE, otherwise);
         }
         Sight::Lost => unknown("no member has reported since this operator took over"),
         Sight::Known(seen) if seen.reachable => match seen.obstacle.as_str() {

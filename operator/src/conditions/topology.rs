@@ -179,7 +179,7 @@ fn origin_reachable(facts: &Facts<'_>, conditions: &mut Conditions<'_>) {
     let seen = match facts.seen {
         Sight::Known(seen) => seen,
         Sight::Waiting => {
-            let otherwise = unknown("no member has reported yet");
+            let otherwise = Verdict::unknown(reasons::PENDING, "no member has reported yet");
             return conditions.keep(ORIGIN_REACHABLE, otherwise);
         }
         Sight::Lost => {

@@ -6,14 +6,17 @@
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use banyan_api::labels;
-use futures::StreamExt;
+use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, DefaultBackoff, Event, watcher};
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
@@ -161,8 +164,7 @@ impl Watches {
         let kind = K::kind(&()).into_owned();
         let (store, writer) = reflector::store();
         let mut events = Box::pin(
-            watcher(self.api::<K>(), config)
-                .default_backoff()
+            patient(watcher(self.api::<K>(), config))
                 .modify(slim)
                 .reflect(writer),
         );
@@ -220,10 +222,96 @@ impl Watches {
     }
 }
 
+/// Waits longer after each error until something was heard.
+pub(crate) fn patient<K: Send + 'static>(
+    events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+) -> impl Stream<Item = watcher::Result<Event<K>>> + Send {
+    let heard = Arc::new(AtomicBool::new(false));
+    let patience = Patience {
+        heard: heard.clone(),
+        waits: DefaultBackoff::default(),
+    };
+    events
+        .inspect_ok(move |event| {
+            // Told before the first question is even asked.
+            if !matches!(event, Event::Init) {
+                heard.store(true, Ordering::Relaxed);
+            }
+        })
+        .backoff(patience)
+}
+
+/// The usual waits, from 0.8 s to half a minute. The runtime begins anew with every event, also with the one that only
+/// says that a listing is about to be tried: an API server that is away would be asked about once a second by each watch.
+struct Patience {
+    heard: Arc<AtomicBool>,
+    waits: DefaultBackoff,
+}
+
+impl Iterator for Patience {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.waits.next()
+    }
+}
+
+impl Backoff for Patience {
+    fn reset(&mut self) {
+        if self.heard.swap(false, Ordering::Relaxed) {
+            self.waits.reset();
+        }
+    }
+}
+
 /// Drops what nobody here reads and every object has a lot of.
 fn slim<K: Resource + 'static>(object: &mut K) {
     object.meta_mut().managed_fields = None;
     if let Some(pod) = (object as &mut dyn std::any::Any).downcast_mut::<Pod>() {
         pod.spec = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    type Told = watcher::Result<Event<Pod>>;
+
+    fn away() -> [Told; 2] {
+        [Ok(Event::Init), Err(watcher::Error::NoResourceVersion)]
+    }
+
+    /// Virtual time at each error.
+    async fn errors(events: Vec<Told>) -> Vec<Duration> {
+        let began = Instant::now();
+        let events = patient(stream::iter(events));
+        let at =
+            events.filter_map(|event| std::future::ready(event.err().map(|_| began.elapsed())));
+        at.collect().await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_that_is_away_is_asked_less_and_less_often() {
+        let at = errors((0..8).flat_map(|_| away()).collect()).await;
+        let waits: Vec<_> = at.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert_eq!(waits.len(), 7);
+        for (number, wait) in waits.iter().enumerate() {
+            let least = Duration::from_millis(800) * 2_u32.pow(number as u32);
+            assert!(*wait >= least.min(Duration::from_secs(30)), "{waits:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_heard_makes_the_next_wait_short() {
+        let mut events: Vec<Told> = (0..8).flat_map(|_| away()).collect();
+        events.extend([Ok(Event::Init), Ok(Event::InitDone)]);
+        events.extend(away().into_iter().chain(away()));
+        let at = errors(events).await;
+        let last = at[9] - at[8];
+        assert!(last < Duration::from_secs(2), "{at:?}");
     }
 }
