@@ -155,12 +155,14 @@ async fn play(args: &Args, target: Target, progress: &ProgressBar) -> anyhow::Re
         });
     }
     let end = tokio::time::sleep(args.length);
+    // Waited for once: a signal that comes together with a tick must not be forgotten.
+    let interrupt = tokio::signal::ctrl_c();
     let mut tick = tokio::time::interval(TICK);
-    tokio::pin!(end);
+    tokio::pin!(end, interrupt);
     loop {
         tokio::select! {
             () = &mut end => break,
-            _ = tokio::signal::ctrl_c() => break,
+            _ = &mut interrupt => break,
             joined = viewers.join_next() => match joined {
                 None => break,
                 Some(Err(error)) if error.is_panic() => return Err(error.into()),
