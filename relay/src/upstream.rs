@@ -200,7 +200,7 @@ impl Upstream {
             && !self.parents.has_failed(parent)
         {
             let patience = self.tuning.first_message_warm + 2 * reached_in;
-            let most = self.patient(self.tuning.first_message, FIRST_MESSAGE_DOUBLES);
+            let most = self.patient(self.tuning.first_message);
             self.deadline = self.last_message + patience.min(most);
         }
     }
@@ -226,8 +226,8 @@ impl Upstream {
 
     /// Times of the tuning for a parent that is being joined. Who may be near is not waited for; when nobody was, all may
     /// be far: each round without success doubles them, or a path whose round trip is longer would never be joined.
-    fn patient(&self, time: Duration, most: u32) -> Duration {
-        time * (1 << self.rounds.min(most))
+    fn patient(&self, time: Duration) -> Duration {
+        time * (1 << self.rounds.min(DOUBLES))
     }
 
     /// The parent told of its path. True when our own telling changes.
@@ -235,7 +235,7 @@ impl Upstream {
         if told.path.contains(&self.me) {
             self.leaving = Some(Cause::PathLoop);
         } else if let Flow::Repairing { since } = told.flow
-            && since > self.patient(self.tuning.repair_limit, JOIN_DOUBLES)
+            && since > self.patient(self.tuning.repair_limit)
         {
             self.leaving = Some(Cause::ParentRepairing);
         }
@@ -360,9 +360,8 @@ impl Upstream {
                 };
                 self.told = Told::default();
                 self.on_message(now);
-                self.deadline =
-                    now + self.patient(self.tuning.first_message, FIRST_MESSAGE_DOUBLES);
-                self.join_by = now + self.patient(self.tuning.join, JOIN_DOUBLES);
+                self.deadline = now + self.patient(self.tuning.first_message);
+                self.join_by = now + self.patient(self.tuning.join);
                 return Order::Subscribe { parent, fresh };
             }
             Turn::Later(at) => return Order::Wait(at),
@@ -395,8 +394,6 @@ impl Upstream {
     }
 }
 
-/// The first message of a parent is waited for 8 times as long at most: four seconds, in which a connection is opened and
-/// answered over a round trip of two.
-const FIRST_MESSAGE_DOUBLES: u32 = 3;
-/// Its way to the media 4 times: who answers may be cut off itself.
-const JOIN_DOUBLES: u32 = 2;
+/// What a parent is waited for grows to four times as much: two seconds for its first message, in which a connection is
+/// opened and answered over a round trip of nearly one, and twelve for its own way to the media.
+const DOUBLES: u32 = 2;

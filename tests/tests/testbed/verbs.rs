@@ -19,7 +19,7 @@ pub(super) fn capture(testbed: &Testbed) {
     let refused = testbed.refused(&mut verb(&["rp--s9", "root.pcap"]));
     assert_eq!(
         refused,
-        "there is no link \"rp--s9\"; known are c1--rp, c2--rp, rp--s1"
+        "\"rp--s9\" is no link of this testbed; accepted are c1--rp, c2--rp, rp--s1"
     );
     assert!(!file.exists());
 
@@ -75,7 +75,7 @@ pub(super) fn links(testbed: &Testbed) {
     let refused = testbed.refused(&mut verb(&["c1--screen-1", "--down"]));
     assert_eq!(
         refused,
-        "there is no link \"c1--screen-1\"; known are c1--rp, c2--rp, rp--s1"
+        "\"c1--screen-1\" has nothing to emulate and can only be changed or captured in a testbed with --emulate-all; accepted are c1--rp, c2--rp, rp--s1"
     );
 
     // Heartbeats of s1 and answers to them cross this link every second.

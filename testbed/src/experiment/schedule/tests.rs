@@ -253,7 +253,7 @@ fn names_that_do_not_exist_are_told_with_the_nearest() {
         ),
         (
             "viewers: [{rendition: adaptiv}]",
-            "viewers[0].rendition names \"adaptiv\", which is no rendition of this network; nearest are adaptive, lowest, highest",
+            "viewers[0].rendition names \"adaptiv\", which is no rendition of this network; nearest are adaptive, 240p, highest",
         ),
         (
             "viewers: [{rendition: adaptive, over: grpc}]",
