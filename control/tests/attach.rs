@@ -368,11 +368,13 @@ async fn offers_cross_the_wire_once_a_call_and_an_older_member_says_them_every_t
         member.report(sent).await;
         taken(&control, sequence).await;
         assert_eq!(control.handle.read(|t, _| offers(t)), 1);
-        while sequence == 1 {
-            if let attach_reply::Body::Kept(kept) = member.reply().await.unwrap() {
-                said.handle_kept(kept);
-                break;
-            }
+        if sequence == 1 {
+            let kept = loop {
+                if let attach_reply::Body::Kept(kept) = member.reply().await.unwrap() {
+                    break kept;
+                }
+            };
+            said.handle_kept(kept);
         }
     }
     assert!(

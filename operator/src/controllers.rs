@@ -238,7 +238,10 @@ pub async fn run(
         leaving.clone(),
     )
     .run(topology::reconcile, topology::failed, context.clone())
-    .for_each(|done| std::future::ready(forget_gone(&waiting, done.err())));
+    .for_each(|done| {
+        forget_gone(&waiting, done.err());
+        std::future::ready(())
+    });
     let waiting = context.waiting_servers.clone();
     let servers = control(
         context.caches.servers.clone(),
@@ -247,7 +250,10 @@ pub async fn run(
         leaving,
     )
     .run(server::reconcile, server::failed, context.clone())
-    .for_each(|done| std::future::ready(forget_gone(&waiting, done.err())));
+    .for_each(|done| {
+        forget_gone(&waiting, done.err());
+        std::future::ready(())
+    });
     let sweeps = async {
         loop {
             tokio::time::sleep(RESYNC).await;

@@ -102,8 +102,11 @@ mod tests {
                 |_, _, _| Action::await_change(),
                 memory,
             )
-            .for_each(move |end| std::future::ready(forget_gone(&done, end.err())));
-        let controller = tokio::spawn(async move { controller.await });
+            .for_each(move |end| {
+                forget_gone(&done, end.err());
+                std::future::ready(())
+            });
+        let controller = tokio::spawn(controller);
 
         for name in ["pear", "pear", "gone"] {
             changes

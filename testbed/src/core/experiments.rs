@@ -17,13 +17,13 @@ pub(super) fn files(plan: &Plan<'_>) -> Vec<File> {
         None => ("", ""),
     };
     // One that others depend on, where there is one; else an edge, whose viewers have another.
-    let relays = plan
+    let mut relays = plan
         .nodes
         .iter()
         .filter(|node| node.services.contains(&"BanyanRelay"));
     let is_interior =
         |node: &&Planned<'_>| node.member.is_some_and(|member| member.role == Role::Relay);
-    let relay = relays.clone().find(is_interior).or(relays.last());
+    let relay = relays.clone().find(is_interior).or(relays.next_back());
     let relay = relay.map_or("", |node| node.node.name.as_str());
     let mut pairs: Vec<String> = Vec::new();
     for link in &plan.links {
