@@ -186,9 +186,20 @@ impl Upstream {
         self.last_message = now;
         self.extended = false;
         self.deadline = now + self.tuning.silence;
-        if let State::Flowing { parent } = &self.state {
-            self.parents.observe_gap(parent, gap, now);
-            self.deadline = now + self.parents.budget(parent, now);
+        match &self.state {
+            State::Flowing { parent } => {
+                self.parents.observe_gap(parent, gap, now);
+                self.deadline = now + self.parents.budget(parent, now);
+            }
+            State::Subscribing { parent } => {
+                // A first message that took so long came from far: what follows comes in bursts of a round trip, until
+                // the connection has learnt how much the way carries (slow start, RFC 5681 3.1).
+                let far = gap.saturating_sub(self.tuning.first_message_warm);
+                self.parents
+                    .observe_gap(parent, far + self.tuning.keep_alive, now);
+                self.deadline = now + self.parents.budget(parent, now);
+            }
+            State::Idle | State::Resting => {}
         }
     }
 
