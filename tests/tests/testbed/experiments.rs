@@ -119,7 +119,7 @@ fn assert_planned() -> Vec<String> {
 fn assert_viewers(viewers: &Table) {
     assert_eq!(
         viewers.header,
-        "variant,repetition,viewer,node,stream,reported,startup_ms,played_ms,stalls,stalled_ms,latency_p50_ms,latency_p95_ms,bytes,chunks,lost,repeated,out_of_order,switches,faults"
+        "variant,repetition,viewer,node,stream,reported,startup_ms,played_ms,stalls,stalled_ms,latency_p50_ms,latency_p95_ms,bytes,chunks,lost,repeated,out_of_order,switches,faults,mean_bitrate_bps,rendition_changes,renditions"
     );
     assert_eq!(viewers.rows.len(), 4);
     for variant in ["calm", "events"] {
