@@ -73,6 +73,8 @@ struct Driver {
     last_refusal: Option<Status>,
     refusals_not_found: bool,
     finished: bool,
+    /// Until when a path is looked for although nobody waits for it.
+    lingers_until: Option<Instant>,
 }
 
 struct Left {
@@ -104,6 +106,7 @@ impl Driver {
             last_refusal: None,
             refusals_not_found: true,
             finished: false,
+            lingers_until: None,
         }
     }
 
@@ -112,13 +115,16 @@ impl Driver {
         self.machine.start(Instant::now());
         loop {
             let now = Instant::now();
-            let mut until = match self.track.wanted(now) {
-                Wanted::No => {
-                    if self.release() {
-                        return;
-                    }
-                    continue;
-                }
+            let wanted = self.track.wanted(now);
+            if wanted != Wanted::No {
+                self.lingers_until = None;
+            }
+            let mut until = match wanted {
+                Wanted::No => match self.lingers(now) {
+                    Some(until) => until,
+                    None if self.release() => return,
+                    None => continue,
+                },
                 Wanted::Until(until) => until,
                 Wanted::Held => now + Duration::from_secs(3600),
             };
@@ -347,6 +353,16 @@ impl Driver {
         }
     }
 
+    /// Until when the track is kept that nobody wants any more. Children leave a parent that finds no path for long, and
+    /// come back when the others have none either: what was learnt of far parents meanwhile is theirs.
+    fn lingers(&mut self, now: Instant) -> Option<Instant> {
+        let looks = !self.machine.is_flowing() && self.track.lock().phase != Phase::NotFound;
+        if self.lingers_until.is_none() && looks && !self.finished {
+            self.lingers_until = Some(now + PATH_LINGER);
+        }
+        self.lingers_until.filter(|until| now < *until)
+    }
+
     /// Ends the subscription and forgets the track, unless demand came back meanwhile.
     fn release(&mut self) -> bool {
         let key = &self.track.key;
@@ -376,6 +392,9 @@ impl Driver {
         true
     }
 }
+
+/// A child comes back within its longest wait between two tries, one and a half times five seconds, and its patience.
+const PATH_LINGER: Duration = Duration::from_secs(10);
 
 /// What to ask a parent for, with what is held.
 fn request(core: &Core, track: &Track, store: &Store, fresh: bool) -> v1::SubscribeRequest {

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod chaos;
+mod far;
 mod late;
 mod leave;
 mod links;

@@ -91,8 +91,10 @@ pub(crate) struct Upstream {
     stall: Stall,
     leaving: Option<Cause>,
     exhausted: bool,
-    /// Rounds that failed since the last live path.
+    /// Rounds that failed since somebody near fed this member.
     rounds: u32,
+    /// The parent that is being joined answered later than who is near is waited for.
+    far: bool,
 }
 
 impl Upstream {
@@ -112,6 +114,7 @@ impl Upstream {
             leaving: None,
             exhausted: false,
             rounds: 0,
+            far: false,
         }
     }
 
@@ -194,6 +197,7 @@ impl Upstream {
             State::Subscribing { parent } => {
                 // A first message that took so long came from far: what follows comes in bursts of a round trip, until
                 // the connection has learnt how much the way carries (slow start, RFC 5681 3.1).
+                self.far |= gap > self.tuning.first_message;
                 let far = gap.saturating_sub(self.tuning.first_message_warm);
                 self.parents
                     .observe_gap(parent, far + self.tuning.keep_alive, now);
@@ -205,15 +209,21 @@ impl Upstream {
 
     /// The way to the parent that is being asked is open, and it answered there within `reached_in`:
     /// no connection has to be opened before its first message. One that failed to answer so soon is
-    /// given the whole time when it is asked again.
+    /// given the whole time when it is asked again; one that is far has the time that it took.
     pub(crate) fn expect_answer(&mut self, reached_in: Duration) {
-        if let State::Subscribing { parent } = &self.state
-            && !self.parents.has_failed(parent)
-        {
-            let patience = self.tuning.first_message_warm + 2 * reached_in;
-            let most = self.patient(self.tuning.first_message);
-            self.deadline = self.last_message + patience.min(most);
-        }
+        let State::Subscribing { parent } = &self.state else {
+            return;
+        };
+        let usual = self.patient(self.tuning.first_message);
+        let patience = self.tuning.first_message_warm + 2 * reached_in;
+        let patience = if reached_in > self.tuning.first_message {
+            patience.min(self.tuning.first_message * (1 << DOUBLES))
+        } else if self.parents.has_failed(parent) {
+            usual
+        } else {
+            patience.min(usual)
+        };
+        self.deadline = self.last_message + patience;
     }
 
     /// A hop that was left for its silence was heard of after all, `gap` after the message before.
@@ -231,7 +241,9 @@ impl Upstream {
             self.stall.arrived(now);
             self.broken_since = None;
             self.exhausted = false;
-            self.rounds = 0;
+            if !self.far {
+                self.rounds = 0;
+            }
         }
     }
 
@@ -370,7 +382,9 @@ impl Upstream {
                     parent: parent.clone(),
                 };
                 self.told = Told::default();
-                self.on_message(now);
+                self.last_message = now;
+                self.extended = false;
+                self.far = false;
                 self.deadline = now + self.patient(self.tuning.first_message);
                 self.join_by = now + self.patient(self.tuning.join);
                 return Order::Subscribe { parent, fresh };

@@ -113,6 +113,49 @@ fn over_a_connection_that_is_open_the_first_message_comes_soon_and_once_only_tha
 }
 
 #[test]
+fn who_is_known_to_be_far_is_waited_for_at_once() {
+    let start = Instant::now();
+    for (reached_in, patience) in [(500, 500), (501, 1152), (900, 1950), (3000, 2000)] {
+        let mut machine = machine(&["mid-0"], start);
+        assert_eq!(machine.poll(start), subscribe("mid-0"));
+        machine.expect_answer(MS(reached_in));
+        assert_eq!(machine.poll(start), Order::Wait(start + MS(patience)));
+    }
+}
+
+#[test]
+fn after_a_parent_that_answered_late_the_next_is_waited_for_as_long() {
+    let start = Instant::now();
+    for (answers_after, next) in [(499, 500), (900, 1000)] {
+        let mut machine = machine(&["mid-0"], start);
+        machine.poll(start);
+        assert_eq!(
+            machine.poll(start + MS(500)),
+            left("mid-0", Cause::HopSilent)
+        );
+        assert_eq!(machine.poll(start + MS(500)), Order::Exhausted);
+        machine.poll(start + MS(500));
+        let again = start + MS(10_000);
+        assert_eq!(machine.poll(again), subscribe("mid-0"));
+        machine.on_message(again + MS(answers_after));
+        machine.on_flowing(again + MS(answers_after));
+        assert_eq!(machine.patient(MS(500)), MS(next));
+    }
+}
+
+#[test]
+fn the_silence_of_one_parent_is_not_the_jitter_of_the_next() {
+    let start = Instant::now();
+    let mut machine = flowing(&["mid-0", "mid-1"], start);
+    let now = start + MS(300);
+    assert_eq!(machine.poll(now), left("mid-0", Cause::HopSilent));
+    assert_eq!(machine.poll(now), subscribe("mid-1"));
+    machine.on_message(now + MS(10));
+    machine.on_flowing(now + MS(10));
+    assert_eq!(machine.poll(now + MS(10)), Order::Wait(now + MS(310)));
+}
+
+#[test]
 fn every_round_without_success_waits_twice_as_long_until_one_succeeds() {
     let start = Instant::now();
     let mut machine = machine(&["mid-0"], start);
