@@ -74,7 +74,9 @@ fn walk(schema: &Value, value: &Value, path: &str, findings: &mut Vec<Finding>) 
     if let Some(expected) = schema.get("type").and_then(Value::as_str)
         && !words::has_type(expected, value)
     {
-        let accepted = words::type_name(expected);
+        let pattern = schema.get("pattern").and_then(Value::as_str);
+        let accepted =
+            pattern.map_or_else(|| words::type_name(expected).to_owned(), words::described);
         findings.push(Finding::new(
             path,
             format!("is {}; accepted is {accepted}", shown(value)),

@@ -78,7 +78,7 @@ pub(super) fn member(spec: &StreamTopologySpec, name: &str) -> Member {
     match tier_size(spec, tier) {
         None => Member::Other,
         Some(size) if i64::from(index) < i64::from(size) => Member::Known,
-        Some(0) => Member::TooHigh(format!("is \"{name}\", but tier \"{tier}\" has no members")),
+        Some(..=0) => Member::TooHigh(format!("is \"{name}\", but tier \"{tier}\" has no members")),
         Some(size) => Member::TooHigh(format!(
             "is \"{name}\", but tier \"{tier}\" has {size} members; accepted are {tier}-0 to {tier}-{}",
             size - 1

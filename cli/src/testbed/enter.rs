@@ -338,6 +338,14 @@ pub(super) fn member(args: &Member) -> anyhow::Result<ExitCode> {
     let folder = at(args.dir.as_deref())?;
     folder::running(&folder)?;
     let member = args.member.clone();
+    let members = folder::plan(&folder)?.layout.members;
+    if !members.iter().any(|one| one.name == member) {
+        let names: Vec<&str> = members.iter().map(|one| one.name.as_str()).collect();
+        return Err(Refusal::one(format!(
+            "there is no member {member:?}; known are {}",
+            names.join(", ")
+        )));
+    }
     let request = match args.act {
         Act::Start => request::Request::Start { member },
         Act::Stop => request::Request::Stop { member },
