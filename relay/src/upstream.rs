@@ -195,16 +195,21 @@ impl Upstream {
                 self.deadline = now + self.parents.budget(parent, now);
             }
             State::Subscribing { parent } => {
-                // A first message that took so long came from far: what follows comes in bursts of a round trip, until
-                // the connection has learnt how much the way carries (slow start, RFC 5681 3.1).
+                let parent = parent.clone();
                 self.far |= gap > self.tuning.first_message;
-                let far = gap.saturating_sub(self.tuning.first_message_warm);
-                self.parents
-                    .observe_gap(parent, far + self.tuning.keep_alive, now);
-                self.deadline = now + self.parents.budget(parent, now);
+                self.on_answer(&parent, gap, now);
             }
             State::Idle | State::Resting => {}
         }
+    }
+
+    /// A parent answered after so long. Late is from far: what follows comes in bursts of a round trip, until the
+    /// connection has learnt how much the way carries (slow start, RFC 5681 3.1).
+    fn on_answer(&mut self, parent: &str, after: Duration, now: Instant) {
+        let late = after.saturating_sub(self.tuning.first_message_warm);
+        self.parents
+            .observe_gap(parent, late + self.tuning.keep_alive, now);
+        self.deadline = now + self.parents.budget(parent, now);
     }
 
     /// The way to the parent that is being asked is open, and it answered there within `reached_in`:
@@ -306,8 +311,14 @@ impl Upstream {
         self.on_failure(Cause::ConnectionLost);
     }
 
-    /// The shell swapped to `parent` while the old one still flowed.
-    pub(crate) fn on_swapped(&mut self, parent: &str, cause: Cause, now: Instant) {
+    /// The shell swapped to `parent`, which had answered after so long, while the old one still flowed.
+    pub(crate) fn on_swapped(
+        &mut self,
+        parent: &str,
+        cause: Cause,
+        answered_in: Duration,
+        now: Instant,
+    ) {
         if cause == Cause::MediaStalled
             && let Some(old) = self.parent().map(str::to_owned)
         {
@@ -320,7 +331,9 @@ impl Upstream {
         };
         self.told = Told::default();
         self.leaving = None;
-        self.on_message(now);
+        self.last_message = now;
+        self.extended = false;
+        self.on_answer(parent, answered_in, now);
     }
 
     /// A parent tried beside the current one did not work out.

@@ -40,6 +40,9 @@ pub(super) struct Attempt {
     source: Option<Box<dyn MediaSource>>,
     /// What came before the decision, to be replayed after the swap.
     pub(super) early: Vec<Incoming>,
+    asked: Instant,
+    /// How soon the first message came.
+    answered_in: Option<Duration>,
     deadline: Instant,
 }
 
@@ -109,6 +112,7 @@ impl Candidate {
 
 impl Attempt {
     fn keep(&mut self, incoming: Incoming) -> Progress {
+        self.answered_in.get_or_insert(self.asked.elapsed());
         let progress = match &incoming {
             Incoming::Message(Body::KeepAlive(alive)) if alive.path.contains(&self.me) => {
                 Progress::Unfit
@@ -204,6 +208,8 @@ impl Driver {
             opening: Some(self.open(peer, request)),
             source: None,
             early: Vec::new(),
+            asked: Instant::now(),
+            answered_in: None,
             deadline,
         }
     }
@@ -260,7 +266,9 @@ impl Driver {
         }
         self.current = attempt.source;
         self.told_head = None;
-        self.machine.on_swapped(&attempt.parent, attempt.cause, now);
+        let answered_in = attempt.answered_in.unwrap_or_default();
+        self.machine
+            .on_swapped(&attempt.parent, attempt.cause, answered_in, now);
         self.announce(now);
         for incoming in attempt.early {
             self.take(incoming);

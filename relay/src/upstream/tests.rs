@@ -337,8 +337,19 @@ fn a_hop_left_for_its_silence_stuttered_only_if_it_was_heard_of_after_all() {
             machine.on_late("mid-0", gap, at);
         }
         assert_eq!(machine.poll(at), subscribe("mid-1"));
-        machine.on_swapped("mid-0", Cause::Planned, at);
+        machine.on_swapped("mid-0", Cause::Planned, MS(3), at);
         assert_eq!(machine.budget(), budget);
+    }
+}
+
+#[test]
+fn after_a_swap_the_new_parent_is_judged_by_its_own_answer() {
+    let start = Instant::now();
+    let at = start + MS(280);
+    for (answered_in, budget) in [(3, 300), (150, 300), (650, 300 + 2 * 500)] {
+        let mut machine = flowing(&["mid-0", "mid-1"], start);
+        machine.on_swapped("mid-1", Cause::Planned, MS(answered_in), at);
+        assert_eq!(machine.poll(at), Order::Wait(at + MS(budget)));
     }
 }
 
