@@ -10,8 +10,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from core.api.grpc import client
-from core.api.grpc.wrappers import Interface, LinkOptions, NodeType, Position
+try:
+    from core.api.grpc import client
+    from core.api.grpc.wrappers import Interface, LinkOptions, NodeType, Position
+except ImportError as error:
+    sys.exit(f"{sys.argv[0]}: {error}; it wants the Python of CORE: core-python {sys.argv[0]}")
 
 HERE = Path(__file__).resolve().parent
 NAME = "scenario-b"

@@ -144,6 +144,10 @@ fn selection_and_packaging_are_told_with_their_bounds() {
             "spec.originSelection.heartbeatInterval is \"1.5s\"; accepted is a duration of whole numbers with ms, s, m or h, such as 2s, 500ms or 1m30s",
         ),
         (
+            "originSelection: {heartbeatInterval: 500}",
+            "spec.originSelection.heartbeatInterval is 500; accepted is a duration of whole numbers with ms, s, m or h, such as 2s, 500ms or 1m30s",
+        ),
+        (
             "packaging: {segmentDuration: 999ms}",
             "spec.packaging.segmentDuration is \"999ms\": segmentDuration must be from 1s to 10s",
         ),

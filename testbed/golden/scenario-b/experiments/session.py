@@ -6,8 +6,11 @@ import sys
 import time
 from pathlib import Path
 
-from core.api.grpc import client
-from core.api.grpc.wrappers import Interface, Link, LinkOptions
+try:
+    from core.api.grpc import client
+    from core.api.grpc.wrappers import Interface, Link, LinkOptions
+except ImportError as error:
+    sys.exit(f"{sys.argv[0]}: {error}; it wants the Python of CORE: core-python {sys.argv[0]}")
 
 EXPORT = Path(__file__).resolve().parent.parent
 
