@@ -181,6 +181,12 @@ impl<'a> Conditions<'a> {
         }
     }
 
+    /// No member has reported yet: the stored condition stands, and a new one is a beginning.
+    fn keep_unreported(&mut self, type_: &str) {
+        let otherwise = Verdict::unknown(reasons::PENDING, "no member has reported yet");
+        self.keep(type_, otherwise);
+    }
+
     /// The summary: true when all parts are, else the first part that is not.
     fn sum(&mut self, type_: &str, parts: &[&str], message: &str) {
         let part = |status: &str| {

@@ -95,8 +95,9 @@ pub fn import(text: &str, name: &str, bootstrap: Option<&str>) -> Result<Importe
 /// A sentence stays one, whatever the names in it are.
 fn one_line(sentence: &str) -> String {
     let plain = |c: char| if c.is_control() { ' ' } else { c };
-    let mut line: String = sentence.chars().take(LONGEST_SENTENCE).map(plain).collect();
-    if sentence.len() > line.len() {
+    let mut rest = sentence.chars().map(plain);
+    let mut line: String = rest.by_ref().take(LONGEST_SENTENCE).collect();
+    if rest.next().is_some() {
         line.push('…');
     }
     line

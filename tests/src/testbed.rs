@@ -134,7 +134,7 @@ impl Testbed {
 
     /// Process and state of a member, such as `T` for one that was halted.
     pub fn member(&self, name: &str) -> Option<(i32, char)> {
-        let processes = process::tagged(&self.tag);
+        let processes = self.processes();
         let pid = processes
             .iter()
             .find(|process| process.member() == Some(name))?
@@ -201,7 +201,7 @@ impl Testbed {
     #[track_caller]
     fn assert_nothing_left(&self) {
         wait_until("no process of the testbed is left", EXIT, || {
-            process::tagged(&self.tag).is_empty()
+            self.processes().is_empty()
         });
         assert_eq!(
             Machine::now(),

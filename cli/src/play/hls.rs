@@ -88,7 +88,7 @@ impl Track {
     async fn run(mut self) -> anyhow::Result<()> {
         let mut grew = Instant::now();
         let mut asked = self.edges.current();
-        loop {
+        'reload: loop {
             let loaded = Instant::now();
             let edge = self.edges.current();
             if edge != std::mem::replace(&mut asked, edge) {
@@ -121,16 +121,14 @@ impl Track {
                 grew = loaded;
             }
             let mut map = None;
-            let mut adapted = false;
             for (offset, segment) in playlist.segments.iter().enumerate() {
                 map = segment.map.as_ref().or(map);
                 let sequence = playlist.media_sequence + offset as u64;
                 if sequence < next {
                     continue;
                 }
-                adapted = self.adapt(sequence, segment);
-                if adapted {
-                    break;
+                if self.adapt(sequence, segment) {
+                    continue 'reload;
                 }
                 if !gap(segment) {
                     let map = map.map(|map| map.uri.as_str());
@@ -138,16 +136,11 @@ impl Track {
                 }
                 self.next = Some(sequence + 1);
             }
-            if adapted {
-                continue;
-            }
             if playlist.end_list {
                 return Ok(());
             }
             // RFC 8216 §6.3.4: a target duration after a change, half of it after none.
-            let last = playlist.segments.last().map_or(target, |segment| {
-                Duration::from_secs_f32(segment.duration.clamp(0.1, 60.0))
-            });
+            let last = playlist.segments.last().map_or(target, length);
             let pause = if fresh { last.min(target) } else { target / 2 };
             tokio::time::sleep_until(loaded + pause).await;
         }
@@ -155,10 +148,9 @@ impl Track {
 
     /// Chooses the rendition of a segment; true = its playlist is to be read first.
     fn adapt(&mut self, sequence: u64, segment: &MediaSegment) -> bool {
-        let length = Duration::from_secs_f32(segment.duration.clamp(0.1, 60.0));
         let buffered = self.meter.ahead(self.index);
         let before = self.ladder.name().to_owned();
-        let adapted = self.ladder.choose(sequence, length, buffered);
+        let adapted = self.ladder.choose(sequence, length(segment), buffered);
         if adapted {
             self.meter.adapted(&before, self.ladder.name(), sequence);
         }
@@ -299,6 +291,11 @@ fn start(playlist: &MediaPlaylist) -> u64 {
         }
     }
     playlist.media_sequence
+}
+
+/// Duration of a segment within bounds: a playlist may say anything.
+fn length(segment: &MediaSegment) -> Duration {
+    Duration::from_secs_f32(segment.duration.clamp(0.1, 60.0))
 }
 
 fn gap(segment: &MediaSegment) -> bool {

@@ -102,7 +102,7 @@ fn candidates(master: &MasterPlaylist) -> Vec<Candidate> {
 const PLAYLIST: &str = ".m3u8";
 
 /// Name of a track whose rendition changes.
-pub(super) const ADAPTIVE: &str = "video";
+const ADAPTIVE: &str = "video";
 
 #[cfg(test)]
 mod tests {

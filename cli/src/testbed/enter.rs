@@ -163,17 +163,7 @@ fn at(dir: Option<&Path>) -> anyhow::Result<PathBuf> {
 pub(super) fn exec(args: Args) -> anyhow::Result<ExitCode> {
     let folder = at(args.dir.as_deref())?;
     let state = folder::running(&folder)?;
-    let network = folder::plan(&folder)?.network;
-    if !banyan_testbed::netns::hosts(&network).any(|node| node.name == args.node) {
-        let names: Vec<&str> = banyan_testbed::netns::hosts(&network)
-            .map(|node| node.name.as_str())
-            .collect();
-        return Err(Refusal::one(format!(
-            "there is no node {:?} with addresses; known are {}",
-            args.node,
-            names.join(", ")
-        )));
-    }
+    folder::plan(&folder)?.check_host(&args.node)?;
     let mut words = runner::enter(&folder, state.first, &args.node).into_iter();
     let mut command = Command::new(words.next().unwrap_or_default());
     Err(command.args(words).args(&args.command).exec()).context("cannot run nsenter")
@@ -337,15 +327,8 @@ pub(super) fn capture(args: &Capture) -> anyhow::Result<ExitCode> {
 pub(super) fn member(args: &Member) -> anyhow::Result<ExitCode> {
     let folder = at(args.dir.as_deref())?;
     folder::running(&folder)?;
+    folder::plan(&folder)?.member(&args.member)?;
     let member = args.member.clone();
-    let members = folder::plan(&folder)?.layout.members;
-    if !members.iter().any(|one| one.name == member) {
-        let names: Vec<&str> = members.iter().map(|one| one.name.as_str()).collect();
-        return Err(Refusal::one(format!(
-            "there is no member {member:?}; known are {}",
-            names.join(", ")
-        )));
-    }
     let request = match args.act {
         Act::Start => request::Request::Start { member },
         Act::Stop => request::Request::Stop { member },

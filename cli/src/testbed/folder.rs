@@ -4,9 +4,10 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use banyan_control::layout::Layout;
+use banyan_control::layout::{Layout, Member};
 use banyan_control::roster::Roster;
 use banyan_testbed::model::Network;
+use banyan_testbed::netns;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -36,6 +37,35 @@ pub(super) struct Plan {
     pub(super) programs: Programs,
     /// Environment of all members; the run's secret is among it.
     pub(super) environment: BTreeMap<String, String>,
+}
+
+impl Plan {
+    /// A member by its name.
+    pub(super) fn member(&self, name: &str) -> anyhow::Result<&Member> {
+        let members = self.layout.members.iter();
+        let found = members.clone().find(|member| member.name == name);
+        found.ok_or_else(|| {
+            let names: Vec<&str> = members.map(|member| member.name.as_str()).collect();
+            Refusal::one(format!(
+                "there is no member {name:?}; known are {}",
+                names.join(", ")
+            ))
+        })
+    }
+
+    /// Whether commands can run at a node: switches are bridges.
+    pub(super) fn check_host(&self, name: &str) -> anyhow::Result<()> {
+        let names: Vec<&str> = netns::hosts(&self.network)
+            .map(|node| node.name.as_str())
+            .collect();
+        if names.contains(&name) {
+            return Ok(());
+        }
+        Err(Refusal::one(format!(
+            "there is no node {name:?} with addresses; known are {}",
+            names.join(", ")
+        )))
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

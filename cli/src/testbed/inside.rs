@@ -12,7 +12,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use banyan_control::layout::Member;
 use banyan_control::world::local;
 use banyan_testbed::linkd::control as links;
 use banyan_testbed::runner::{self, Fabric};
@@ -202,7 +201,7 @@ impl Inside {
 
     async fn carry_out(&mut self, request: Request) -> anyhow::Result<Answer> {
         if let Some(member) = request.member() {
-            self.planned(member)?;
+            self.plan.member(member)?;
         }
         match request {
             Request::Kill { member, returns } => self.crew.kill(&member, returns)?,
@@ -210,7 +209,7 @@ impl Inside {
             Request::Freeze { member } => self.crew.freeze(&member)?,
             Request::Thaw { member } => self.crew.thaw(&member)?,
             Request::Start { member } => {
-                let member = self.planned(&member)?.clone();
+                let member = self.plan.member(&member)?.clone();
                 self.crew.start(member).await?;
             }
             Request::Watch {
@@ -219,7 +218,7 @@ impl Inside {
                 targets,
                 arguments,
             } => {
-                self.known(&node)?;
+                self.plan.check_host(&node)?;
                 self.viewers.watch(&name, &node, &targets, &arguments)?;
             }
             Request::Run {
@@ -228,7 +227,7 @@ impl Inside {
                 program,
                 arguments,
             } => {
-                self.known(&node)?;
+                self.plan.check_host(&node)?;
                 self.viewers
                     .run(&name, &node, &program, &arguments, "out")?;
             }
@@ -243,24 +242,6 @@ impl Inside {
             }
         }
         Ok(Answer::Done)
-    }
-
-    fn planned(&self, member: &str) -> anyhow::Result<&Member> {
-        let members = self.plan.layout.members.iter();
-        let found = members.clone().find(|one| one.name == member);
-        found.with_context(|| {
-            let names: Vec<&str> = members.map(|one| one.name.as_str()).collect();
-            format!(
-                "there is no member {member:?}; known are {}",
-                names.join(", ")
-            )
-        })
-    }
-
-    fn known(&self, node: &str) -> anyhow::Result<()> {
-        let known = netns::hosts(&self.plan.network).any(|one| one.name == node);
-        anyhow::ensure!(known, "there is no node {node:?} with addresses");
-        Ok(())
     }
 
     /// Files what only running members can say. What cannot be had is left out.

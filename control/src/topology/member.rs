@@ -125,7 +125,7 @@ impl Member {
         let Some(session) = self.session else {
             return Err(Refusal::StaleSession);
         };
-        let mut held = self.held.as_mut().filter(|held| held.session == session);
+        let held = self.held.as_mut().filter(|held| held.session == session);
         if let Some(held) = &held
             && report.sequence <= held.report.sequence
         {
@@ -136,9 +136,7 @@ impl Member {
         }
         if report.offers_unchanged {
             let version = report.offers_version;
-            let last = held
-                .as_deref_mut()
-                .map_or(0, |held| held.report.offers_version);
+            let last = held.as_ref().map_or(0, |held| held.report.offers_version);
             let Some(held) = held.filter(|_| version != 0 && version == last) else {
                 return Err(Refusal::UnknownOffers { version, last });
             };

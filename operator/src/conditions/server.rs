@@ -99,21 +99,20 @@ pub fn status(facts: &Facts<'_>) -> Judged<ContentServerStatus> {
 }
 
 fn prepared(facts: &Facts<'_>, conditions: &mut Conditions<'_>) {
-    let unknown = |reason, message: &str| Verdict::unknown(reason, message);
     let seen = match facts.seen {
         Sight::Known(seen) => seen,
-        Sight::Waiting => {
-            let otherwise = unknown(reasons::PENDING, "no member has reported yet");
-            return conditions.keep(PREPARED, otherwise);
-        }
+        Sight::Waiting => return conditions.keep_unreported(PREPARED),
         Sight::Lost => {
             let message = "no member has reported since this operator took over";
-            return conditions.set(PREPARED, unknown(reasons::MEMBERS_UNKNOWN, message));
+            return conditions.set(
+                PREPARED,
+                Verdict::unknown(reasons::MEMBERS_UNKNOWN, message),
+            );
         }
     };
     if !seen.reachable {
         let message = "no root hears it";
-        return conditions.set(PREPARED, unknown(reasons::SILENT, message));
+        return conditions.set(PREPARED, Verdict::unknown(reasons::SILENT, message));
     }
     let contents = &facts.object.spec.contents;
     let waiting: Vec<&str> = contents
@@ -144,10 +143,7 @@ fn prepared(facts: &Facts<'_>, conditions: &mut Conditions<'_>) {
 fn reachable(facts: &Facts<'_>, conditions: &mut Conditions<'_>) {
     let unknown = |message: &str| Verdict::unknown(reasons::MEMBERS_UNKNOWN, message);
     let verdict = match facts.seen {
-        Sight::Waiting => {
-            let otherwise = Verdict::unknown(reasons::PENDING, "no member has reported yet");
-            return conditions.keep(REACHABLE, otherwise);
-        }
+        Sight::Waiting => return conditions.keep_unreported(REACHABLE),
         Sight::Lost => unknown("no member has reported since this operator took over"),
         Sight::Known(seen) if seen.reachable => match seen.obstacle.as_str() {
             reasons::CLOCK_SKEW => Verdict::no(

@@ -178,10 +178,7 @@ fn origin_reachable(facts: &Facts<'_>, conditions: &mut Conditions<'_>) {
     let unknown = |message: &str| Verdict::unknown(reasons::MEMBERS_UNKNOWN, message);
     let seen = match facts.seen {
         Sight::Known(seen) => seen,
-        Sight::Waiting => {
-            let otherwise = Verdict::unknown(reasons::PENDING, "no member has reported yet");
-            return conditions.keep(ORIGIN_REACHABLE, otherwise);
-        }
+        Sight::Waiting => return conditions.keep_unreported(ORIGIN_REACHABLE),
         Sight::Lost => {
             let message = "no member has reported since this operator took over";
             return conditions.set(ORIGIN_REACHABLE, unknown(message));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use banyan_testbed::link::Change;
 
-use super::number;
+use super::seeds;
 use crate::clock::Instant;
 use crate::testing::origin::Content;
 use crate::testing::overlay::{Overlay, pass};
@@ -19,13 +19,6 @@ const LINKS: [(&str, &str); 5] = [
     ("mid-0", "edge-0"),
     ("mid-1", "edge-0"),
 ];
-
-fn seeds(first: u64, count: u64) -> std::ops::Range<u64> {
-    match number("BANYAN_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => first..first + number("BANYAN_SEEDS").unwrap_or(count),
-    }
-}
 
 /// Two relays to choose from; every link takes `delay_ms` each way.
 fn fork(seed: u64, delay_ms: u64) -> Overlay {

@@ -10,7 +10,7 @@ use banyan_media::position::Counts;
 use banyan_testbed::experiment::patterns::{Named, Pattern};
 use banyan_testbed::link::Change;
 
-use super::number;
+use super::seeds;
 use crate::clock::Instant;
 use crate::testing::net::Net;
 use crate::testing::origin::Content;
@@ -18,13 +18,6 @@ use crate::testing::overlay::{Overlay, Watching, pass};
 
 /// Three parts a second: half a megabit, or 525 kbit/s in frames with what goes with it.
 const PART: usize = 20_000;
-
-fn seeds(first: u64, count: u64) -> std::ops::Range<u64> {
-    match number("BANYAN_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => first..first + number("BANYAN_SEEDS").unwrap_or(count),
-    }
-}
 
 fn content() -> Content {
     Content {
@@ -93,10 +86,7 @@ fn assert_unbroken(overlay: &Overlay, seed: u64) {
 }
 
 fn switches(overlay: &Overlay) -> Vec<(String, String)> {
-    let events = overlay.events("edge-0", "parent_switched");
-    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-    let switch = |event: &serde_json::Value| (text(&event["cause"]), text(&event["to"]));
-    events.iter().map(switch).collect()
+    super::moves(overlay, "edge-0", "parent_switched")
 }
 
 #[tokio::test(start_paused = true)]
@@ -231,10 +221,7 @@ async fn traffic(net: Net, from: String, to: &str) {
 
 /// The root's moves between content servers.
 fn moves(overlay: &Overlay) -> Vec<(String, String)> {
-    let events = overlay.events("root-0", "origin_switched");
-    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-    let moves = events.iter().map(|e| (text(&e["cause"]), text(&e["to"])));
-    moves.collect()
+    super::moves(overlay, "root-0", "origin_switched")
 }
 
 #[tokio::test(start_paused = true)]

@@ -76,10 +76,7 @@ fn assert_unbroken(overlay: &Overlay) {
 
 /// Causes and targets of the carrier's moves between content servers.
 fn moves(overlay: &Overlay, carrier: &str) -> Vec<(String, String)> {
-    let events = overlay.events(carrier, "origin_switched");
-    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-    let moves = events.iter().map(|e| (text(&e["cause"]), text(&e["to"])));
-    moves.collect()
+    super::moves(overlay, carrier, "origin_switched")
 }
 
 #[tokio::test(start_paused = true)]
